@@ -2,7 +2,7 @@
 
 from fastcollab.config.model import Config, section_models, setting_fields
 from fastcollab.config.problems import ConfigError, ConfigProblem
-from fastcollab.config.reference import config_reference, effective_config
+from fastcollab.config.reference import MASK, config_reference, effective_config
 from fastcollab.config.sections import (
     HMAC_KEY_BYTES,
     PUBLIC_KEY_ALGORITHMS,
@@ -21,6 +21,7 @@ from fastcollab.config.sources import Setting
 
 __all__ = [
     "HMAC_KEY_BYTES",
+    "MASK",
     "PUBLIC_KEY_ALGORITHMS",
     "AuthConfig",
     "ClientConfig",
