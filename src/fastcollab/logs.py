@@ -115,7 +115,9 @@ class _Cleaner:
 
     def __init__(self, secrets: list[str], escape_controls: bool) -> None:
         # The longest first, should one contain another.
-        self._secrets = sorted(secrets, key=len, reverse=True)
+        self._secrets = sorted(
+            {text for secret in secrets for text in _spellings(secret)}, key=len, reverse=True
+        )
         self._escape_controls = escape_controls
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -158,6 +160,14 @@ def _secrets(config: Config) -> list[str]:
         for name in model.model_fields
     )
     return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
+def _spellings(secret: str) -> set[str]:
+    """``secret`` as it stands in text, and in what ``repr`` and JSON make of it or of its bytes."""
+    quoted = {repr(secret)[1:-1], repr(secret.encode())[2:-1], json.dumps(secret)[1:-1]}
+    quoted.add(json.dumps(secret, ensure_ascii=False)[1:-1])
+    # Whether an apostrophe is escaped depends on the other quotes in the text around it.
+    return {secret, *quoted, *(each.replace("'", "\\'") for each in quoted)}
 
 
 def _render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

@@ -66,14 +66,12 @@ def accepted_values(field: FieldInfo) -> str:
         if type_ in _types(field.annotation)
     )
     bounds = {type(bound): bound for bound in field.metadata}
-    ranges = []
+    range_ = ""
     if low := bounds.get(Ge):
-        ranges.append(f"{low.ge:_}")
+        range_ = f", {toml_value(low.ge)} to {toml_value(bounds[Le].le)}"
     elif low := bounds.get(Gt):
-        ranges.append(f"above {low.gt:_}")
-    if high := bounds.get(Le):
-        ranges.append(f"{high.le:_}")
-    return ", ".join(filter(None, (kind, " to ".join(ranges))))
+        range_ = f", above {toml_value(low.gt)} and up to {toml_value(bounds[Le].le)}"
+    return kind + range_
 
 
 def toml_value(value: object) -> str:

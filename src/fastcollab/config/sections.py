@@ -82,7 +82,7 @@ class ServerConfig(Section):
     """Where the gateway listens, and how it stops."""
 
     host: str = Field(default="127.0.0.1", min_length=1)
-    """Address to listen on; 0.0.0.0 is every IPv4 interface."""
+    """Address to listen on; `0.0.0.0` is every IPv4 interface."""
 
     port: int = Field(default=8080, ge=0, le=65_535)
     """TCP port; 0 takes any free one."""
@@ -105,7 +105,7 @@ class AuthConfig(Section):
 
     secret: SecretStr | None = None
     """Shared secret of the HS algorithms: at least 32 bytes (HS384: 48, HS512: 64). Keep it out of files
-    that others can read; the environment variable is FASTCOLLAB_AUTH__SECRET.
+    that others can read; the environment variable is `FASTCOLLAB_AUTH__SECRET`.
     """
 
     public_key_file: Path | None = None
@@ -176,8 +176,8 @@ class ClientConfig(Section):
     """What a single connection may do, and what it costs."""
 
     allowed_origins: tuple[str, ...] = Field(default=("*",), min_length=1)
-    """Origins of the web pages that may connect, such as https://app.example.com or
-    https://*.example.com; * is every origin. Clients that are no browser send none and are not concerned.
+    """Origins of the web pages that may connect, such as `https://app.example.com` or
+    `https://*.example.com`; `*` is every origin. Clients that are no browser send none and may connect.
     """
 
     max_message_bytes: int = Field(default=1_048_576, ge=1024, le=268_435_456)
@@ -311,7 +311,7 @@ class EngineConfig(Section):
     """What keeps documents and connects gateways with each other."""
 
     url: str = "memory://"
-    """memory:// keeps everything in this process, for as long as it runs."""
+    """`memory://` keeps everything in this process, for as long as it runs."""
 
     @field_validator("url")
     @classmethod
@@ -331,4 +331,4 @@ class LogConfig(Section):
     """Least important level that is written."""
 
     format: Literal["auto", "console", "json"] = "auto"
-    """console is for people, json has one object per line; auto: console on a terminal."""
+    """`console` is for people, `json` has one object per line; `auto` is `console` on a terminal only."""

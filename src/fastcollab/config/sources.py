@@ -145,9 +145,13 @@ class LayerReader:
         if key in self._keys:
             layer[key] = setting
             return
-        suggestion = self._nearest(key)
-        hint = f"; did you mean {spell(suggestion)}?" if suggestion else ""
-        self.problems.append(ConfigProblem(key, f"is not a known setting{hint}", setting.origin))
+        if key in self._sections:
+            message = "is a section, not a setting"
+        elif nearest := self._nearest(key):
+            message = f"is not a known setting; did you mean {spell(nearest)}?"
+        else:
+            message = "is not a known setting"
+        self.problems.append(ConfigProblem(key, message, setting.origin))
 
     def _nearest(self, key: str) -> str | None:
         """The known key that looks most like ``key``, as a whole or by its last part."""
