@@ -332,6 +332,30 @@ def test_a_file_that_is_no_toml_does_not_hide_other_problems(toml_file: TomlFile
     assert len(problems_of(lambda: Config.load(path, {"server.port": -1}))) == 2
 
 
+@pytest.mark.parametrize(
+    ("mistake", "meant"),
+    [
+        ("limits.operation", "limits.operations"),
+        ("limit.operations", "limits.operations"),
+        ("serv.prot", "server.port"),
+        ("limits.allowed_origin", "client.allowed_origins"),
+        ("allowed_origins", "client.allowed_origins"),
+        ("serverport", "server.port"),
+        ("auth.jwt_secret", "auth.secret"),
+        ("limits.x", None),
+        ("colors.red", None),
+        ("", None),
+        ("limits.operations.more", "limits.operations"),
+    ],
+)
+def test_suggestions(mistake: str, meant: str | None) -> None:
+    (problem,) = problems_of(lambda: Config.load(None, {mistake: 1}))
+    assert problem.endswith(f"is not a known setting; did you mean {meant}? (override)") == (
+        meant is not None
+    )
+    assert problem.endswith("is not a known setting (override)") == (meant is None)
+
+
 # Bounds
 
 

@@ -154,14 +154,20 @@ class LayerReader:
         self.problems.append(ConfigProblem(key, message, setting.origin))
 
     def _nearest(self, key: str) -> str | None:
-        """The known key that looks most like ``key``, as a whole or by its last part."""
-        if close := difflib.get_close_matches(key, sorted(self._keys), n=1, cutoff=0.7):
-            return close[0]
-        last = key.rpartition(".")[2]
-        by_last_part = {known.rpartition(".")[2]: known for known in sorted(self._keys)}
-        if close := difflib.get_close_matches(last, by_last_part, n=1, cutoff=0.7):
-            return by_last_part[close[0]]
-        return None
+        """The known key that ``key`` was probably meant to be.
+
+        The name is looked for in the section, then in the others, since a shared section alone makes two keys
+        look alike; at last the key is compared as a whole, for one without its dot.
+        """
+        section, _, name = key.rpartition(".")
+        keys = sorted(self._keys)
+        sections = difflib.get_close_matches(section, sorted(self._sections), n=1, cutoff=0.7)
+        in_section = [known for known in keys if sections and known.startswith(f"{sections[0]}.")]
+        for candidates in (in_section, keys):
+            by_name = {known.partition(".")[2]: known for known in candidates}
+            if close := difflib.get_close_matches(name, by_name, n=1, cutoff=0.7):
+                return by_name[close[0]]
+        return next(iter(difflib.get_close_matches(key, keys, n=1, cutoff=0.85)), None)
 
 
 def _lines_of_keys(text: str) -> Iterator[tuple[str, int]]:
