@@ -32,8 +32,8 @@ _SECRET_FIELD = re.compile(
     r"(.*[_-])?(token|secret|password|passwd|authorization|cookie|jwt|api[_-]?key|private[_-]?key)",
     re.IGNORECASE,
 )
-# The three base64url parts of a JWT, of which the first encodes an object and so begins with that of '{"'.
-_JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]+\.[\w-]*")
+# The base64url parts of a JWT, of which the first encodes an object and so begins with that of '{"'.
+_JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]+(\.[\w-]*)?")
 # Control characters other than tab and newline: what could drive a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -100,7 +100,8 @@ def _from_record(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
         "level": record.levelname.lower(),
         "logger": record.name,
         "event": event["event"],
-        **{name: event[name] for name in ("exc_info", "stack_info") if name in event},
+        **({"exc_info": raised} if (raised := event.get("exc_info")) else {}),
+        **({"stack": stack} if (stack := event.get("stack_info")) else {}),
         **{_field_name(name): value for name, value in getattr(record, "fields", {}).items()},
     }
 

@@ -229,6 +229,13 @@ def test_a_traceback_is_logged_without_local_variables() -> None:
         assert stream.getvalue().count(hidden) == 0
 
 
+def test_the_stack_can_be_logged() -> None:
+    for form in ("json", "console"):
+        stream = configured(io.StringIO(), format=form)
+        get_logger("fastcollab.test").info("an event", stack_info=True)
+        assert "in test_the_stack_can_be_logged" in stream.getvalue()
+
+
 def test_input_cannot_drive_a_terminal() -> None:
     stream = configured(io.StringIO(), format="console")
     get_logger("fastcollab.test").info("joined \x1b[2J", name="\x9b1mann\r\x07")

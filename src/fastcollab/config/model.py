@@ -13,8 +13,9 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
-from pydantic import BaseModel, PrivateAttr, ValidationError
+from pydantic import BaseModel, PrivateAttr, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -170,7 +171,8 @@ def _problem(details: ErrorDetails, origins: Mapping[str, str]) -> ConfigProblem
     if details["type"] == "value_error":
         return ConfigProblem(key, str(details["ctx"]["error"]), origin)
     message = re.sub(r"^\w+ should ", "must ", details["msg"])
-    if key != "auth.secret":
+    field = setting_fields().get(key)
+    if field is None or SecretStr not in get_args(field.annotation):
         given = repr(details["input"])
         message += f", got {given if len(given) <= 60 else given[:57] + '...'}"
     return ConfigProblem(key, message, origin)
