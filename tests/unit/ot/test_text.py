@@ -10,7 +10,7 @@ from fastcollab import ot
 from fastcollab.ot import OperationError
 from fastcollab.ot._text import MAX_LENGTH
 
-text = ot.types["text"]
+text: Any = ot.types["text"]
 
 WOMAN = "\U0001f469"  # beyond the 16-bit plane
 COMBINING = "e\u0301"  # one character to the reader, two code points here
