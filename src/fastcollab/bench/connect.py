@@ -1,8 +1,8 @@
 """Opens the connections of a load run: many at once, on plain sockets, without an event loop of their own.
 
-One connection's way from the TCP handshake to the room is a generator, `_conversation`, which sends as it goes and
-yields where it has to wait for more bytes. `open_connections` holds a bounded number of them on one selector. When a
-conversation has ended, its socket and what was read too far belong to the caller.
+One connection's way from the TCP handshake to the room is a generator, `_conversation`, which sends as it
+goes and yields where it has to wait for more bytes. `open_connections` holds a bounded number of them on one
+selector. When a conversation has ended, its socket and what was read too far belong to the caller.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import hashlib
 import os
 import selectors
 import socket
+import sys
 import time
 import uuid
 from collections.abc import Callable, Generator, Iterable
@@ -35,8 +36,8 @@ class LoadError(RuntimeError):
 class Dial:
     """One connection to open.
 
-    Without a token the server is a bare relay, whose path names the room. With one it is a gateway, which has to say
-    `connected` for the user with this number; then the connection joins `room`, if there is one.
+    Without a token the server is a bare relay, whose path names the room. With one it is a gateway, which has
+    to say `connected` for the user with this number; then the connection joins `room`, if there is one.
     """
 
     path: str
@@ -139,7 +140,7 @@ def _conversation(
 
 
 def _await_message(inbox: _Inbox, kind: str) -> Generator[None, None, dict[str, object]]:
-    """The payload of the next message of this type; others, of people who are joining too, are passed over."""
+    """The payload of the next message of this type; those about others who join are passed over."""
     while True:
         first, content = yield from inbox.frame()
         if first == _CLOSE:
@@ -156,7 +157,7 @@ def _await_message(inbox: _Inbox, kind: str) -> Generator[None, None, dict[str, 
 
 
 def _connect(address: tuple[str, int], source: str | None) -> socket.socket:
-    """Begins to connect, on Linux from a loopback address of the caller's choice, each of which has ports of its own."""
+    """Begins to connect, from a loopback address of the caller's choice: each has ports of its own."""
     family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -186,11 +187,13 @@ def open_connections(
     """Opens all connections, `at_once` at a time, and hands each to `on_open(index, socket, received)`.
 
     The sockets are non-blocking and become the callee's; `received` is what was read beyond the end of the
-    conversation. `while_waiting` is called between the steps. Raises LoadError if a server refuses or takes longer than
-    `timeout` seconds for one connection, and OSError if it cannot be reached; the connections in the making are closed.
+    conversation. `while_waiting` is called between the steps. Raises LoadError if the server refuses or takes
+    longer than `timeout` seconds for one connection, and OSError if it cannot be reached; the connections in
+    the making are closed.
     """
     host = f"{address[0]}:{address[1]}"
-    local = address[0].startswith("127.") and len(address[0].split(".")) == 4
+    # Only Linux answers for all of 127.0.0.0/8.
+    local = sys.platform == "linux" and address[0].startswith("127.")
     waiting = enumerate(dials)
     exhausted = False
     with selectors.DefaultSelector() as selector:

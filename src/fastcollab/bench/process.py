@@ -16,7 +16,7 @@ def cpu_seconds(pid: int) -> float:
     return time.clock_gettime((~pid << 3) | 2)
 
 
-def user_share(pid: int) -> tuple[float, float]:
+def user_and_system_seconds(pid: int) -> tuple[float, float]:
     """User and system time of process `pid` so far, in seconds, to the clock tick (commonly 10 ms)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     tick = os.sysconf("SC_CLK_TCK")
