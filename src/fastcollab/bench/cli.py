@@ -19,9 +19,7 @@ def load(
     seconds: Annotated[float, typer.Option(help="Measured time, after the warm-up.")] = 10.0,
     warmup: Annotated[float, typer.Option(help="Seconds of load before the measured time.")] = 1.0,
     burst: Annotated[bool, typer.Option("--burst", help="All members send at the same moment.")] = False,
-    plain: Annotated[
-        bool, typer.Option("--plain", help="Speak fastcollab.v1, without batched frames.")
-    ] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Speak fastcollab.v1, without batched frames.")] = False,
     idle: Annotated[int, typer.Option(min=0, help="Weigh so many idle connections instead; 0: do not.")] = 0,
     url: Annotated[str | None, typer.Option(help="Drive the gateway at this ws:// address.")] = None,
     server_pid: Annotated[int | None, typer.Option(help="Process of that gateway, for its cost.")] = None,

@@ -113,9 +113,7 @@ def _conversation(
     send("\r\n".join([*fields, "", ""]).encode())
 
     status, *answer = (yield from inbox.until(b"\r\n\r\n", 16384)).decode("latin-1").split("\r\n")
-    headers = {
-        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in answer)
-    }
+    headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in answer)}
     accept = base64.b64encode(hashlib.sha1(key + _GUID).digest()).decode()
     if " 101" not in status or headers.get("sec-websocket-accept") != accept:
         raise LoadError(f"the server refused the upgrade: {status}")
@@ -151,9 +149,7 @@ def _await_message(inbox: _Inbox, kind: str) -> Generator[None, None, dict[str, 
                 payload: dict[str, object] = message["payload"]
                 return payload
             if message["type"] == "error":
-                raise LoadError(
-                    f"the server answered with an error instead of `{kind}`: {message['payload']}"
-                )
+                raise LoadError(f"the server answered with an error instead of `{kind}`: {message['payload']}")
 
 
 def _connect(address: tuple[str, int], source: str | None) -> socket.socket:

@@ -20,12 +20,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import jwt
 
 from fastcollab.bench._load import Fleet
-from fastcollab.bench.connect import Dial, LoadError, close_politely, open_connections
+from fastcollab.bench.connect import Dial, close_politely, open_connections
 from fastcollab.bench.process import Memory, cpu_seconds, user_and_system_seconds
 from fastcollab.bench.report import IdleReport, LoadReport, Percentiles, ServerCost
 from fastcollab.bench.server import ConfigSections, Cores, Server, gateway, pinned, raise_file_limit
@@ -100,9 +99,7 @@ class IdleOptions:
         if self.connections < 1:
             raise ValueError(f"connections: at least 1, not {self.connections}")
         if self.url is not None and (self.server_pid is None or self.secret is None):
-            raise ValueError(
-                "server_pid and secret: both are needed to weigh connections to the server at the url"
-            )
+            raise ValueError("server_pid and secret: both are needed to weigh connections to the server at the url")
 
 
 def run_load(options: LoadOptions) -> LoadReport:
@@ -174,12 +171,7 @@ def _server(options: LoadOptions | IdleOptions, config: ConfigSections, core: in
         with gateway(config, core=core) as server:
             yield server
         return
-    address = urlsplit(options.url)
-    if address.scheme != "ws" or not address.hostname:
-        raise LoadError(f"the load generator speaks ws:// only, not {options.url}")
-    yield Server(
-        address.hostname, address.port or 80, address.path or "/ws", options.server_pid, options.secret
-    )
+    yield Server.at(options.url, options.server_pid, options.secret)
 
 
 def _dial(server: Server, index: int, room: str | None) -> Dial:

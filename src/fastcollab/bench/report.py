@@ -93,9 +93,7 @@ class LoadReport:
             show_header=False,
         )
         latency, lateness = self.latency_ms, self.lateness_ms
-        table.add_row(
-            "measured", f"{self.seconds:.2f} s, {self.drain_seconds:.3f} s of it after the last update"
-        )
+        table.add_row("measured", f"{self.seconds:.2f} s, {self.drain_seconds:.3f} s of it after the last update")
         table.add_row("deliveries", f"{self.deliveries:,}, {self.deliveries_per_second:,.0f} a second")
         table.add_row(
             "latency",
@@ -109,9 +107,7 @@ class LoadReport:
             table.add_row(
                 "server memory", f"{_mib(cost.memory_before.rss)} before, {_mib(cost.memory_after.rss)} after"
             )
-        table.add_row(
-            "generator CPU", f"{self.generator_cpu_share:.1%} of a core, late by p99 {lateness.p99:.2f} ms"
-        )
+        table.add_row("generator CPU", f"{self.generator_cpu_share:.1%} of a core, late by p99 {lateness.p99:.2f} ms")
         table.add_row("updates sent", f"{self.updates_sent:,}, and {self.updates_blocked:,} held back")
         table.add_row("coalesced or lost", f"{self.coalesced_or_lost:,}")
         table.add_row("final updates missing", f"{self.finals_missing:,}")

@@ -8,7 +8,6 @@ import resource
 import secrets
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastcollab.bench.connect import LoadError
 
@@ -132,22 +132,20 @@ class Server:
     pid: int | None = None
     secret: str | None = None
 
-
-def free_port() -> int:
-    """A TCP port of the loopback interface that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    @classmethod
+    def at(cls, url: str, pid: int | None, secret: str | None) -> Server:
+        """The server at a ``ws://`` address; LoadError for any other address."""
+        address = urlsplit(url)
+        if address.scheme != "ws" or not address.hostname:
+            raise LoadError(f"the load generator speaks ws:// only, not {url}")
+        return cls(address.hostname, address.port or 80, address.path or "/ws", pid, secret)
 
 
 @contextmanager
 def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Server]:
     """A gateway of its own on a free port, with a secret of its own, and `config` besides."""
-    server = Server("127.0.0.1", free_port(), secret=secrets.token_hex(32))
-    own: ConfigSections = {
-        "server": {"host": server.host, "port": server.port},
-        "auth": {"secret": server.secret or ""},
-    }
+    secret = secrets.token_hex(32)
+    own: ConfigSections = {"server": {"host": "127.0.0.1", "port": 0}, "auth": {"secret": secret}}
     lines = []
     for section in {**own, **config}:
         lines.append(f"[{section}]")
@@ -158,5 +156,5 @@ def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Serv
         path.touch(mode=0o600)
         path.write_text("\n".join(lines) + "\n")
         command = [sys.executable, "-m", "fastcollab", "serve", "--config", str(path)]
-        with server_process(command, core=core) as (pid, _):
-            yield Server(server.host, server.port, pid=pid, secret=server.secret)
+        with server_process(command, core=core) as (pid, line):
+            yield Server.at(line.split()[-1], pid, secret)
