@@ -44,16 +44,17 @@ cdef extern from *:
 
     static int poller_remove(int poller, int fd) { return epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL); }
 
-    static int poller_wait(int poller, uint32_t keys[256], int64_t timeout_ns) {
+    static int poller_wait(int poller, uint32_t *keys, int most, int64_t timeout_ns) {
         struct epoll_event events[256];
         int i, ready = -1;
+        if (most > 256) most = 256;
         errno = ENOSYS;
     #ifdef SYS_epoll_pwait2
         struct timespec timeout = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
-        ready = (int)syscall(SYS_epoll_pwait2, poller, events, 256, &timeout, NULL, 0);
+        ready = (int)syscall(SYS_epoll_pwait2, poller, events, most, &timeout, NULL, 0);
     #endif
         if (ready < 0 && errno == ENOSYS)
-            ready = epoll_wait(poller, events, 256, (int)((timeout_ns + 999999) / 1000000));
+            ready = epoll_wait(poller, events, most, (int)((timeout_ns + 999999) / 1000000));
         for (i = 0; i < ready; i++) keys[i] = events[i].data.u32;
         return ready;
     }
@@ -67,8 +68,8 @@ cdef extern from *:
         return -1;
     }
     static int poller_remove(int poller, int fd) { (void)poller, (void)fd; return -1; }
-    static int poller_wait(int poller, uint32_t *keys, int64_t timeout_ns) {
-        (void)poller, (void)keys, (void)timeout_ns;
+    static int poller_wait(int poller, uint32_t *keys, int most, int64_t timeout_ns) {
+        (void)poller, (void)keys, (void)most, (void)timeout_ns;
         return -1;
     }
     #endif
@@ -87,9 +88,9 @@ cdef extern from *:
     # `key` is what poller_wait() gives for this descriptor when it is readable.
     int poller_add(int poller, int fd, uint32_t key) noexcept nogil
     int poller_remove(int poller, int fd) noexcept nogil
-    # Puts at most 256 keys into `keys` and returns how many; 0 after `timeout_ns`, which Linux before 5.11
-    # rounds up to a millisecond; -1 with errno.
-    int poller_wait(int poller, uint32_t *keys, int64_t timeout_ns) noexcept nogil
+    # Puts at most `most` keys into `keys`, never more than 256, and returns how many; 0 after `timeout_ns`, which
+    # Linux before 5.11 rounds up to a millisecond; -1 with errno.
+    int poller_wait(int poller, uint32_t *keys, int most, int64_t timeout_ns) noexcept nogil
 
     ssize_t recv(int fd, void *data, size_t size, int flags) noexcept nogil
     ssize_t send(int fd, const void *data, size_t size, int flags) noexcept nogil

@@ -39,8 +39,8 @@ class LoadOptions:
 
     `rooms`, `members`
         how many rooms, and members in each.
-    `hz`, `burst`
-        updates per second of each member; spread over the period, or all at once.
+    `hz`, `grid`, `burst`
+        updates per second of each member, spread over the period in steps of `grid` seconds, or all at once.
     `seconds`, `warmup`, `drain`
         measured time, time before it, and the longest wait for final updates after it.
     `plain`
@@ -60,6 +60,7 @@ class LoadOptions:
     seconds: float = 10.0
     warmup: float = 1.0
     drain: float = 3.0
+    grid: float = 0.001
     burst: bool = False
     plain: bool = False
     url: str | None = None
@@ -107,7 +108,8 @@ def run_load(options: LoadOptions) -> LoadReport:
     count = options.rooms * options.members
     raise_file_limit(count + 256)
     cores = Cores.available()
-    fleet = Fleet(options.rooms, options.members, options.hz, FIRST_USER, options.burst)
+    grid = 1 / options.hz if options.burst else min(options.grid, 1 / options.hz)
+    fleet = Fleet(options.rooms, options.members, options.hz, FIRST_USER, grid)
     with ExitStack() as cleanup:
         server = cleanup.enter_context(_server(options, _load_config(options), cores.server))
         cleanup.enter_context(pinned(cores.generator))
@@ -211,7 +213,7 @@ def _measure(fleet: Fleet, pid: int | None, options: LoadOptions) -> LoadReport:
         members=fleet.members,
         hz=fleet.hz,
         protocol="bare" if options.bare else options.subprotocol,
-        burst=fleet.burst,
+        burst=options.burst,
         seconds=seconds,
         drain_seconds=drained,
         deliveries=deliveries,
