@@ -55,7 +55,9 @@ BURSTS = st.floats(0, 10)
 
 
 @given(RATES, BURSTS, st.lists(st.integers(0, SECOND), max_size=200))
-def test_l1_in_no_span_of_time_do_more_pass_than_a_burst_and_the_rate(rate: int, burst: float, pauses: list[int]) -> None:
+def test_l1_in_no_span_of_time_do_more_pass_than_a_burst_and_the_rate(
+    rate: int, burst: float, pauses: list[int]
+) -> None:
     bucket = TokenBucket("messages", rate, burst, now=0)
     passed: list[int] = []
     now = 0
