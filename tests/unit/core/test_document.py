@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.builders import submission, text_document
 
 from fastcollab.core.document import Committed, Document, HistoryLimits, checksum
 from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, ErrorCode, InvalidMessage, VersionMismatch
-from tests.builders import submission, text_document
 
 
 def commit(document: Document, operation: Any, version: int | None = None, now: int = 0, **fields: Any) -> Committed:
