@@ -6,8 +6,8 @@ do not repeat the message's id come in the order of the questions (E5), which is
 
 Binary frames name no room on the way to the gateway: they go to the active one (R3). ``_active`` is the room of which
 this is certain for whatever is sent next; a frame for another one is preceded by ``activate_room``. In the other
-direction, frames of ``fastcollab.v1`` belong to the room that was active when the gateway sent them, which its answers to
-join, activate and leave tell; those of ``fastcollab.v1.batch`` name their room.
+direction, frames of ``fastcollab.v1`` belong to the room that was active when the gateway sent them, which its
+answers to join, activate and leave tell; those of ``fastcollab.v1.batch`` name their room.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import orjson
 import picows
 
 from fastcollab import __version__
-from fastcollab.client import frames
+from fastcollab._binary import decode_frames
 from fastcollab.client.events import Emitter
 from fastcollab.client.room import Room
 from fastcollab.client.socket import MessageSocket
@@ -258,7 +258,7 @@ class CollaborativeClient(Emitter):
             try:
                 await self.join_room(room_id)
             except FastcollabError as error:
-                self._report(error, room_id)
+                self._tell(error, room_id)
 
         task = asyncio.get_running_loop().create_task(join())
         self._background.add(task)
@@ -357,14 +357,14 @@ class CollaborativeClient(Emitter):
     def binary_received(self, payload: bytes) -> None:
         self.traffic.messages += 1
         self.traffic.bytes += len(payload)
-        frame = frames.decode(payload)
-        if frame.handle is None:
+        kind, handle, records = decode_frames(payload)
+        self.traffic.cursors += len(records)
+        if handle is None:
             room = self.rooms.get(self._active_at_gateway[-1]) if self._active_at_gateway else None
         else:
-            room = self._by_handle.get(frame.handle)
-        self.traffic.cursors += frame.count
+            room = self._by_handle.get(handle)
         if room is not None:  # otherwise it was left just now
-            room.records_received(frame.kind, frame.records)
+            room.records_received(kind, records)
 
     def connection_closed(self, socket: MessageSocket, reason: ConnectionClosed) -> None:
         if socket is not self._socket:
@@ -444,9 +444,7 @@ class CollaborativeClient(Emitter):
         self._by_handle[payload["handle"]] = room
         self._activated(room_id)
         self._answer("room_joined", room_id, payload)
-        if self._active is None and not any(
-            request.answer == "room_joined" for request in self._requests.values()
-        ):
+        if self._active is None and not any(request.answer == "room_joined" for request in self._requests.values()):
             self._active = room_id
         # What follows may come in the same segment, so the room has to know before any task is woken.
         room.joined(payload)
@@ -491,9 +489,9 @@ class CollaborativeClient(Emitter):
         elif not any(room.operation_refused(message_id, error) for room in self.rooms.values()):
             if self._activations.pop(message_id, None) is not None:
                 self._active = None
-            self._report(error, room_id)
+            self._tell(error, room_id)
 
-    def _report(self, error: FastcollabError, room_id: str | None) -> None:
+    def _tell(self, error: FastcollabError, room_id: str | None) -> None:
         """An error that no call waits for goes to the room that it is about, and into the log if nobody listens."""
         target = self.rooms.get(room_id or "", self)
         if not target.is_observed("error"):

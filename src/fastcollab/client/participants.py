@@ -6,10 +6,12 @@ These are the shapes of the protocol's section "Presence", as Python values; ``P
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+UINT32_MAX = 2**32 - 1
+
+Record = tuple[int, float, float, int, tuple[float, float] | None]  # the fields of Cursor
 Position = int | list[str | int]  # an offset, or a path that ends in one
 
 
@@ -23,12 +25,7 @@ class Cursor(NamedTuple):
     x: float
     y: float
     timestamp: int
-    viewport_x: float = math.nan
-    viewport_y: float = math.nan
-
-    @property
-    def viewport(self) -> tuple[float, float] | None:
-        return None if math.isnan(self.viewport_x) else (self.viewport_x, self.viewport_y)
+    viewport: tuple[float, float] | None
 
 
 class SelectionRange(NamedTuple):
@@ -84,8 +81,8 @@ class Participant:
 def _cursor(numeric_id: int, cursor: dict[str, float] | None, timestamp: int) -> Cursor | None:
     if cursor is None:
         return None
-    viewport = cursor.get("viewportX", math.nan), cursor.get("viewportY", math.nan)
-    return Cursor(numeric_id, cursor["x"], cursor["y"], timestamp & 0xFFFFFFFF, *viewport)
+    viewport = (cursor["viewportX"], cursor["viewportY"]) if "viewportX" in cursor else None
+    return Cursor(numeric_id, cursor["x"], cursor["y"], timestamp & UINT32_MAX, viewport)
 
 
 def _selection(selection: dict[str, Any] | None) -> Selection | None:

@@ -24,13 +24,25 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from fastcollab.client import frames
+from fastcollab._binary import encode_frame
 from fastcollab.client.document import ClientDocument, Operation, Submission
 from fastcollab.client.events import Emitter
 from fastcollab.client.pacing import Pacer, Throttle
-from fastcollab.client.participants import Cursor, Participant, Position, Selection, SelectionRange
+from fastcollab.client.participants import (
+    UINT32_MAX,
+    Cursor,
+    Participant,
+    Position,
+    Record,
+    Selection,
+    SelectionRange,
+)
 from fastcollab.client.synchronizer import Synchronizer
 from fastcollab.errors import ConnectionClosed, FastcollabError, ProtocolError
+
+CURSOR = 1  # types of binary frames
+SELECTION = 2
+MAX_COORDINATE = 2.0**24
 
 _UNCHANGED: Any = object()
 
@@ -40,9 +52,7 @@ class Connection(Protocol):
 
     def send(self, kind: str, payload: Any, *, room_id: str, message_id: str | None = None) -> str: ...
 
-    async def request(
-        self, kind: str, payload: Any, *, room_id: str, target_user_id: str | None = None
-    ) -> Any: ...
+    async def request(self, kind: str, payload: Any, *, room_id: str, target_user_id: str | None = None) -> Any: ...
 
     def send_frame(self, room_id: str, frame: bytes) -> bool: ...
 
@@ -63,9 +73,7 @@ class Room(Emitter):
     ``permission`` is ``read``, ``write`` or ``admin``; ``handle`` is the room's number in batched frames.
     """
 
-    def __init__(
-        self, connection: Connection, room_id: str, own_user_id: str, limits: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, connection: Connection, room_id: str, own_user_id: str, limits: Mapping[str, Any]) -> None:
         super().__init__()
         self.room_id = room_id
         self.permission = "read"
@@ -74,9 +82,7 @@ class Room(Emitter):
         self._own_user_id = own_user_id
         self._participants: dict[str, Participant] = {}
         self._by_number: dict[int, Participant] = {}
-        self._cursor: Throttle[bytes] = Throttle(
-            limits["cursorUpdates"], self._send_cursor, asyncio.get_running_loop()
-        )
+        self._cursor: Throttle[bytes] = Throttle(limits["cursorUpdates"], self._send_cursor, asyncio.get_running_loop())
         self._synchronizer = Synchronizer(
             self._send_operation,
             lambda: connection.rejoin(room_id),
@@ -97,9 +103,7 @@ class Room(Emitter):
     @property
     def cursors(self) -> dict[str, Cursor]:
         """The newest cursor of each participant who has shown one, by user id."""
-        return {
-            user: member.cursor for user, member in self._participants.items() if member.cursor is not None
-        }
+        return {user: member.cursor for user, member in self._participants.items() if member.cursor is not None}
 
     def move_cursor(self, x: float, y: float, viewport: tuple[float, float] | None = None) -> None:
         """Shows where the pointer is. At most ``limits.cursorUpdates`` per second are sent, the newest one winning.
@@ -107,7 +111,11 @@ class Room(Emitter):
         This makes the room the connection's active one. Raises ValueError unless all coordinates lie between -2**24
         and 2**24.
         """
-        self._cursor.put(frames.encode(frames.CURSOR, x, y, int(time.time() * 1000), viewport))
+        for coordinate in (x, y, *(viewport or ())):
+            if not abs(coordinate) <= MAX_COORDINATE:  # nor is NaN
+                raise ValueError(f"{coordinate} does not lie between -2**24 and 2**24")
+        timestamp = int(time.time() * 1000) & UINT32_MAX
+        self._cursor.put(encode_frame(CURSOR, 0, x, y, timestamp, viewport))  # the gateway knows the user
 
     async def select(self, ranges: Iterable[tuple[Position, Position]], color: str) -> None:
         """Shows what is selected, as pairs of anchor and head; no ranges: nothing is.
@@ -231,16 +239,16 @@ class Room(Emitter):
     def event_received(self, payload: dict[str, Any]) -> None:
         self.emit("event", CustomEvent(payload["name"], payload.get("data"), payload["userId"]))
 
-    def records_received(self, kind: int, records: Iterable[frames.Record]) -> None:
+    def records_received(self, kind: int, records: Iterable[Record]) -> None:
         """A binary frame. Cursors come 60 times a second and participant, so little is done for each."""
         members, own = self._by_number, self._participants.get(self._own_user_id)
-        event = "cursor" if kind == frames.CURSOR else "selection"
+        event = "cursor" if kind == CURSOR else "selection"
         is_observed = self.is_observed(event)
         for record in records:
             participant = members.get(record[0])
             if participant is None or participant is own:
                 continue
-            if kind == frames.CURSOR:
+            if kind == CURSOR:
                 participant.cursor = Cursor._make(record)
             else:
                 ranges = (SelectionRange(int(record[1]), int(record[2])),)

@@ -110,11 +110,7 @@ class MessageSocket(picows.WSListener):
                 await transport.wait_disconnected()
 
         self._retrieval = asyncio.get_running_loop().create_task(retrieve_error())
-        return (
-            ConnectionClosed(int(sent.code.value), sent.reason)
-            if sent
-            else ConnectionClosed(CloseCode.ABNORMAL)
-        )
+        return ConnectionClosed(int(sent.code.value), sent.reason) if sent else ConnectionClosed(CloseCode.ABNORMAL)
 
     def _open_transport(self) -> picows.WSTransport:
         if self._closed is not None:

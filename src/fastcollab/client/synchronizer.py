@@ -7,8 +7,8 @@
 - Whoever waits for an operation is woken by its acknowledgement, or by what became of it.
 - When the room is joined again, the operations that were missed come first (OT9). What is still in flight after them is
   sent again with its id; the gateway knows it if it was committed before.
-- When the copies have parted (3002, 3003, a gap in the versions), the room is joined again. What arrives until the answer
-  is ignored, since the answer contains it.
+- When the copies have parted (3002, 3003, a gap in the versions), the room is joined again. What arrives until the
+  answer is ignored, since the answer contains it.
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ class Synchronizer:
         self._missed = 0
         self._sent_id = ""
         if self.document is None:
-            self.document = ClientDocument(
-                ot.types[state["type"]], state["data"], state["version"], state["epoch"]
-            )
+            self.document = ClientDocument(ot.types[state["type"]], state["data"], state["version"], state["epoch"])
         elif recovery.get("recovered"):
             self._missed = recovery["missed"]
         else:
