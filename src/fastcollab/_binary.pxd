@@ -58,6 +58,7 @@ cdef inline void store_f32(uint8_t* data, float value) noexcept nogil:
 
 
 cdef FrameFault check_frame(const uint8_t* data, Py_ssize_t size) noexcept nogil
+cdef Py_ssize_t write_plain(uint8_t* target, uint16_t kind, RecordSlot slot) noexcept
 
 
 cdef class RecordSlot:
@@ -82,7 +83,7 @@ cdef class RecordBatch:
         uint8_t* buffer           # HEADROOM, then one batched frame
         Py_ssize_t capacity       # in records
         readonly Py_ssize_t count
-        uint8_t* plain            # the same records as plain frames, each with its WebSocket header
+        uint8_t* plain            # the same records as plain frames with their WebSocket headers; then as much again
         Py_ssize_t plain_capacity
         Py_ssize_t plain_size
         list slots                # all slots of the room
@@ -104,4 +105,6 @@ cdef class RecordBatch:
     cdef uint8_t* batched_frame_without(self, RecordSlot slot, Py_ssize_t* size) noexcept
     cdef void restore(self, RecordSlot slot) noexcept
     cdef int frame_plain(self) except -1
+    cdef uint8_t* plain_frames(self, Py_ssize_t* size) noexcept
+    cdef uint8_t* plain_frames_without(self, RecordSlot slot, Py_ssize_t* size) noexcept
     cdef int end_flush(self, int64_t due, int64_t now, int64_t interval) except -1

@@ -2,6 +2,7 @@ from typing_extensions import Buffer
 from typing import final
 
 def fault_reason(fault: int) -> str: ...
+
 @final
 class RecordSlot:
     user_id: str
@@ -24,7 +25,14 @@ class RecordBatch:
     def missed_since(self, flush: int, own: RecordSlot | None) -> list[RecordSlot]: ...
     def put_frame(self, slot: RecordSlot, frame: Buffer, now: int) -> int: ...
     def put_cursor(
-        self, slot: RecordSlot, x: float, y: float, timestamp: int, viewport_x: float, viewport_y: float, now: int
+        self,
+        slot: RecordSlot,
+        x: float,
+        y: float,
+        timestamp: int,
+        viewport_x: float,
+        viewport_y: float,
+        now: int,
     ) -> int: ...
     def flush(self, now: int, interval: int = 0) -> bytes: ...
 

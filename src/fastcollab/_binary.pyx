@@ -276,7 +276,7 @@ cdef class RecordBatch:
         cdef Py_ssize_t needed = self.count * (2 + FRAME_SIZE_VIEWPORT)
         cdef uint8_t* grown
         if needed > self.plain_capacity:
-            grown = <uint8_t*> PyMem_Realloc(self.plain, needed)
+            grown = <uint8_t*> PyMem_Realloc(self.plain, 2 * needed)
             if grown == NULL:
                 raise MemoryError
             self.plain = grown
@@ -285,6 +285,24 @@ cdef class RecordBatch:
         for slot in self.gathered:
             self.plain_size += write_plain(self.plain + self.plain_size, self.kind, slot)
         return 0
+
+    cdef uint8_t* plain_frames(self, Py_ssize_t* size) noexcept:
+        """The frames that `frame_plain` laid out."""
+        size[0] = self.plain_size
+        return self.plain
+
+    cdef uint8_t* plain_frames_without(self, RecordSlot slot, Py_ssize_t* size) noexcept:
+        """The same frames without that of `slot`, which must be in the batch; they are good until the next call."""
+        cdef uint8_t* copy = self.plain + self.plain_capacity
+        cdef Py_ssize_t start = 0
+        cdef Py_ssize_t index, end
+        for index in range(slot.index):
+            start += 2 + self.plain[start + 1]
+        end = start + 2 + self.plain[start + 1]
+        memcpy(copy, self.plain, start)
+        memcpy(copy + start, self.plain + end, self.plain_size - end)
+        size[0] = self.plain_size - (end - start)
+        return copy
 
     cdef int end_flush(self, int64_t due, int64_t now, int64_t interval) except -1:
         """Empties the batch; the next flush is due one `interval` (ns) after this one was, or after `now` if it is long late."""

@@ -19,7 +19,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from .errors import InvalidMessage, ProtocolError
+from fastcollab.errors import InvalidMessage, ProtocolError
 
 PROTOCOL_VERSION = 1
 
@@ -43,7 +43,8 @@ DisplayName = Annotated[str, Meta(max_length=128)]
 ShortText = Annotated[str, Meta(max_length=128)]
 Version = Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)]
 Milliseconds = (
-    Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)] | Annotated[float, Meta(ge=0, le=float(_MAX_SAFE_INTEGER))]
+    Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)]
+    | Annotated[float, Meta(ge=0, le=float(_MAX_SAFE_INTEGER))]
 )
 Coordinate = Annotated[float, Meta(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
 Offset = Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)]
