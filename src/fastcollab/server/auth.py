@@ -70,7 +70,7 @@ class TokenVerifier:
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=self._leeway,
-                options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
+                options={"require": ["sub", "exp"]},
             )
         except jwt.ExpiredSignatureError:
             raise InvalidToken("the token has expired", reason="expired") from None

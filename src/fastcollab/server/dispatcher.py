@@ -8,7 +8,6 @@ that the messages of a connection are carried out in their order (E5). An inbox 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -28,6 +27,7 @@ from fastcollab.errors import (
     ProtocolError,
     RoomNotFound,
 )
+from fastcollab.logs import get_logger
 from fastcollab.ports import ConnectionRegistry
 from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
 from fastcollab.server._listener import Connection
@@ -35,7 +35,7 @@ from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.clock import instant
 from fastcollab.server.rooms import Rooms
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Messages in an inbox beyond which the connection's socket is not read.
 _INBOX_LIMIT = 64

@@ -20,6 +20,7 @@ from fastcollab.core.room import RoomSettings
 from fastcollab.core.session import SessionSettings, SessionState
 from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
 from fastcollab.errors import CloseCode
+from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
 from fastcollab.server._fanout import FlushPacer, now_ns
 from fastcollab.server._listener import Connection
@@ -28,7 +29,7 @@ from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _MILLISECOND = 1_000_000
 #: How long (s) an upgrade request may take to arrive.
