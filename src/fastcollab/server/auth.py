@@ -1,7 +1,8 @@
 """Tokens: JSON Web Tokens, verified with the configured key and nothing else (rule S2).
 
-The algorithms are pinned by the configuration, which does not allow keyed hashes and signatures side by side: the header of a token
-chooses among them only, so that neither `alg: none` nor a public key used as a secret gets anywhere.
+The algorithms are pinned by the configuration, which does not allow keyed hashes and signatures side by side:
+the header of a token chooses among them only, so that neither `alg: none` nor a public key used as a secret
+gets anywhere.
 """
 
 from __future__ import annotations
