@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from fastcollab import __version__
+from fastcollab.demo import demo
 
 if TYPE_CHECKING:
     from fastcollab.config import Config
@@ -190,6 +191,7 @@ def _reason(error: OSError) -> str:
 
 app.command()(serve)
 app.command()(token)
+app.command()(demo)
 app.command()(version)
 app.add_typer(config_app, name="config")
 config_app.command("check")(check_config)

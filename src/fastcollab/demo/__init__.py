@@ -30,14 +30,14 @@ def demo(
     """Run a gateway with simulated participants, who move their cursors and write a text together."""
     import uvloop
 
-    from fastcollab.demo.stage import DEFAULT_PORT, Stage, run
+    from fastcollab.demo.stage import PortUnavailableError, Stage, run
 
     stage = Stage(participants, room, port)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             converged = runner.run(run(stage, seconds, sys.stdout.isatty() if view is None else view))
-        except OSError as error:
-            typer.echo(f"fastcollab: cannot listen on port {port or DEFAULT_PORT}: {error.strerror}", err=True)
+        except PortUnavailableError as error:
+            typer.echo(f"fastcollab: {error}", err=True)
             raise typer.Exit(1) from None
     if not converged:
         raise typer.Exit(1)

@@ -68,7 +68,11 @@ def personas(count: int) -> list[Persona]:
 
 @dataclass
 class Span:
-    """A piece of the text, from ``start`` to ``end``, that stays where it is while others write."""
+    """A piece of the text that stays what it is while others write, or a caret, if it is empty.
+
+    What others insert at its edges is outside; at the place of a caret it goes behind it, so that two who write at
+    one place do not write into each other's words.
+    """
 
     room: Room
     start: int
@@ -76,8 +80,8 @@ class Span:
 
     def follow(self, change: RemoteOperation) -> None:
         move = self.room.document.type.transform_position
-        self.start = move(self.start, change.operation, "right")
-        self.end = max(move(self.end, change.operation, "left"), self.start)
+        self.end = move(self.end, change.operation, "left")
+        self.start = min(move(self.start, change.operation, "right"), self.end)
 
 
 class Simulated:
@@ -132,14 +136,13 @@ class Simulated:
 
     async def _write_a_sentence(self) -> None:
         random, text = self._random, self.room.text
-        sentence = random.choice(_SENTENCES)
-        if not text:
-            place = 0
-        elif random.random() < 0.65:
-            place, sentence = len(text), "\n" + sentence
+        sentence = random.choice([sentence for sentence in _SENTENCES if sentence not in text] or _SENTENCES)
+        lines = self._quiet_lines()
+        if lines and random.random() < 0.35:
+            place, sentence = random.choice(lines)[1], " " + sentence
         else:
-            ends = [index for index, character in enumerate(text) if character == "\n"] or [len(text)]
-            place, sentence = random.choice(ends), " " + sentence
+            place = len(text)
+            self.room.insert(place, "\n")  # and write before it
         caret = Span(self.room, place, place)
         self.room.on("operation", caret.follow)
         try:
@@ -168,10 +171,11 @@ class Simulated:
             caret.start = caret.end
 
     async def _strike_out_a_line(self) -> None:
-        lines = self.room.text.split("\n")
-        chosen = self._random.randrange(len(lines))
-        start = sum(len(line) + 1 for line in lines[:chosen])
-        span = Span(self.room, start, min(start + len(lines[chosen]) + 1, len(self.room.text)))
+        lines = self._quiet_lines()
+        if not lines:
+            return
+        start, end = self._random.choice(lines)
+        span = Span(self.room, start, end + 1)
         self.room.on("operation", span.follow)
         try:
             await self._show(span)
@@ -180,6 +184,21 @@ class Simulated:
                 self.room.delete(span.start, span.end - span.start)
         finally:
             self.room.off("operation", span.follow)
+
+    def _quiet_lines(self) -> list[tuple[int, int]]:
+        """Where the lines begin and end in which nobody else is writing."""
+        heads = {
+            member.selection.ranges[0].head
+            for member in self.room.participants.values()
+            if member.selection is not None and member.user_id != self.persona.user_id
+        }
+        lines, start = [], 0
+        for line in self.room.text.split("\n")[:-1]:
+            end = start + len(line)
+            if heads.isdisjoint(range(start, end + 1)):
+                lines.append((start, end))
+            start = end + 1
+        return lines
 
     async def _show(self, span: Span) -> None:
         await self.room.select([(span.start, span.end)], self.persona.color)

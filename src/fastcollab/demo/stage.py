@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import errno
 import math
+import os
 import secrets
 import signal
 from collections.abc import AsyncIterator
 from random import Random
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -31,6 +33,10 @@ CONVERGENCE_TIMEOUT = 10.0
 DAY = 86_400
 
 _SPECTATOR = Persona("demo-spectator", "Spectator", "#ced4da")
+
+
+class PortUnavailableError(Exception):
+    """The gateway cannot have a port; the message says which one and why."""
 
 
 class Stage:
@@ -72,7 +78,7 @@ class Stage:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """The gateway runs and all are in the room. Raises OSError if no port can be had."""
+        """The gateway runs and all are in the room. Raises PortUnavailableError."""
         async with contextlib.AsyncExitStack() as running:
             self._gateway = await self._start_gateway()
             running.push_async_callback(self._gateway.stop)
@@ -88,7 +94,7 @@ class Stage:
             yield
 
     @contextlib.asynccontextmanager
-    async def play(self) -> AsyncIterator[asyncio.Future[object]]:
+    async def play(self) -> AsyncIterator[asyncio.Future[list[None]]]:
         """All of them move and every third one writes, until the block ends; gives the future that fails with them."""
         moving = [person.move() for person in self.people]
         writing = [person.write() for person in self.people[::3]]
@@ -123,7 +129,8 @@ class Stage:
                 await gateway.start()
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or first == last:
-                    raise
+                    reason = os.strerror(error.errno) if error.errno else str(error)
+                    raise PortUnavailableError(f"cannot listen on port {first}: {reason}") from error
                 first += 1
             else:
                 return gateway
@@ -131,7 +138,7 @@ class Stage:
 
 async def run(stage: Stage, seconds: float | None, with_view: bool) -> bool:
     """Plays until ``seconds`` have passed or a signal says so; returns whether the copies were equal at the end."""
-    async with stage.open(), _stop_by_signal() as stop:
+    async with _stop_by_signal() as stop, stage.open():
         guest = stage.token(Persona("guest", "Guest", "#ffffff"))
         introduction = [f"gateway  {stage.url}", f"room     {stage.room_id}", f"token    {guest}"]
         for line in introduction:
@@ -142,7 +149,8 @@ async def run(stage: Stage, seconds: float | None, with_view: bool) -> bool:
             shown = tasks.create_task(show)
             measured = tasks.create_task(meter.measure())
             stopped = asyncio.ensure_future(stop.wait())
-            await asyncio.wait([playing, stopped], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[Any]] = {playing, stopped}
+            await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for task in (shown, measured, stopped):
                 task.cancel()
             if playing.done():

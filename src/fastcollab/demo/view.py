@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
+from itertools import groupby, pairwise
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.layout import Layout
 from rich.panel import Panel
 from rich.segment import Segment
 from rich.style import Style
-from rich.table import Table
 from rich.text import Text
 
 from fastcollab.client import Participant, Room
 from fastcollab.client.synchronizer import RemoteOperation
 from fastcollab.demo.meter import Meter
 from fastcollab.demo.people import CANVAS
+from fastcollab.ot import Side
 
 TRAIL = 0.45  # seconds for which the way of a cursor can be seen
 FRESH = 6.0  # seconds until a character has lost its author's colour
@@ -30,6 +31,9 @@ BUSY = 1.2  # seconds after a character for which its author counts as writing
 MOVING = 0.15
 BACKGROUND = (40, 44, 52)
 FOREGROUND = (222, 226, 230)
+FADING_STEPS = 12
+PEOPLE_WIDTH = 30
+NAME_LENGTH = 16
 BORDER = "grey39"
 
 Rgb = tuple[int, int, int]
@@ -79,6 +83,7 @@ class View:
         self._carets: dict[str, tuple[int, int]] = {}
         self._wrote: dict[str, float] = {}
         self._text = AttributedText(len(room.text))
+        self._recent: deque[RemoteOperation] = deque(maxlen=100)
         room.on("cursor", self._cursor_moved)
         room.on("operation", self._operation_applied)
         room.on("selection", self._selection_changed)
@@ -88,7 +93,7 @@ class View:
         now = time.monotonic()
         layout = Layout()
         layout.split_column(Layout(name="body"), Layout(self._figures(), size=3))
-        layout["body"].split_row(Layout(name="left"), Layout(self._people(now), size=30))
+        layout["body"].split_row(Layout(name="left"), Layout(self._people(now), size=PEOPLE_WIDTH))
         canvas = Panel(Canvas(self, now), title=f"room {self._room.room_id}", subtitle=self._url, border_style=BORDER)
         text = Panel(TextPage(self, now), title="the text that they write", border_style=BORDER)
         layout["left"].split_column(Layout(canvas, ratio=3), Layout(text, ratio=2))
@@ -109,41 +114,42 @@ class View:
         """The text with its authors' colours, carets and selections."""
         colors = {user: rgb(member.color) for user, member in self._room.participants.items()}
         styled = Text(no_wrap=False, overflow="fold")
-        for letter, character in zip(self._room.text, self._text.characters, strict=True):
-            freshness = max(0.0, 1 - (now - character.written) / FRESH)
-            color = colors.get(character.author or "", FOREGROUND)
-            styled.append(letter, Style(color=hexadecimal(mix(FOREGROUND, color, freshness))))
+        position, text = 0, self._room.text
+        for color, run in groupby(self._text.characters, key=lambda character: faded(character, colors, now)):
+            length = sum(1 for _ in run)
+            styled.append(text[position : position + length], Style(color=hexadecimal(color)))
+            position += length
         styled.append(" ")
         for user, (anchor, head) in self._carets.items():
             if user not in colors:
                 continue
-            color = hexadecimal(colors[user])
             if anchor != head:
                 styled.stylize(Style(bgcolor=hexadecimal(mix(BACKGROUND, colors[user], 0.4))), anchor, head)
             if now - self._wrote.get(user, 0.0) < FRESH:
                 # On a line break or at the end there is no character that could be marked.
-                styled.stylize(Style(color="black", bgcolor=color), head, head + 1)
+                styled.stylize(Style(color="black", bgcolor=hexadecimal(colors[user])), head, head + 1)
         return styled
 
     def _people(self, now: float) -> Panel:
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(ratio=1, no_wrap=True)
-        table.add_column(justify="right", no_wrap=True)
         members = [member for member in self._room.participants.values() if member.cursor is not None]
         fitting = self._height - 6
+        people = Text(no_wrap=True, overflow="crop")
         for member in members[:fitting]:
-            table.add_row(Text(f"● {member.name}", style=member.color), self._activity(member, now))
+            activity, emphasis = self._activity(member, now)
+            people.append(f"● {short_name(member)}", Style(color=hexadecimal(rgb(member.color))))
+            people.append(f"{activity:>{PEOPLE_WIDTH - 6 - len(short_name(member))}}\n", emphasis)
         if len(members) > fitting:
-            table.add_row(Text(f"and {len(members) - fitting} more", style="dim"), "")
-        return Panel(table, title=f"{len(self._room.participants)} participants", border_style=BORDER)
+            people.append(f"and {len(members) - fitting} more", "dim")
+        return Panel(people, title=f"{len(self._room.participants)} participants", border_style=BORDER)
 
-    def _activity(self, member: Participant, now: float) -> Text:
+    def _activity(self, member: Participant, now: float) -> tuple[str, str]:
+        """What somebody does, and the style in which to say it."""
         if now - self._wrote.get(member.user_id, 0.0) < BUSY:
-            return Text("writes", style="bold")
+            return "writes", "bold"
         trail = self._trails.get(member.user_id)
         if trail and now - trail[-1][2] < MOVING:
-            return Text(f"{trail[-1][0]:.0f}, {trail[-1][1]:.0f}", style="dim")
-        return Text("")
+            return f"{trail[-1][0]:.0f}, {trail[-1][1]:.0f}", "dim"
+        return "", "dim"
 
     def _figures(self) -> Panel:
         meter, document = self._meter, self._room.document
@@ -169,17 +175,26 @@ class View:
         self._text.apply(change, now)
         if change.user_id is not None:
             self._wrote[change.user_id] = now
-        move = self._room.document.type.transform_position
-        for user, (anchor, head) in self._carets.items():
-            side = "right" if user == change.user_id else "left"
-            self._carets[user] = move(anchor, change.operation, side), move(head, change.operation, side)
+        self._recent.append(change)
+        for user, caret in self._carets.items():
+            self._carets[user] = self._moved(caret, user, change)
 
     def _selection_changed(self, participant: Participant) -> None:
-        if participant.selection is not None and participant.selection.ranges:
-            anchor, head = participant.selection.ranges[0]
-            length = len(self._text.characters)
+        selection, user = participant.selection, participant.user_id
+        if selection is not None and selection.ranges:
+            anchor, head = selection.ranges[0]
             if isinstance(anchor, int) and isinstance(head, int):
-                self._carets[participant.user_id] = min(anchor, length), min(head, length)
+                caret = anchor, head
+                for change in self._recent:  # a selection may come later than what was written after it
+                    if selection.version is not None and change.version > selection.version:
+                        caret = self._moved(caret, user, change)
+                self._carets[user] = caret
+
+    def _moved(self, caret: tuple[int, int], user: str, change: RemoteOperation) -> tuple[int, int]:
+        """A caret after somebody's operation; it goes on behind what its owner has written."""
+        side: Side = "right" if user == change.user_id else "left"
+        move = self._room.document.type.transform_position
+        return move(caret[0], change.operation, side), move(caret[1], change.operation, side)
 
     def _participant_left(self, participant: Participant) -> None:
         for shown in (self._trails, self._carets, self._wrote):
@@ -195,27 +210,21 @@ class Canvas:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, height = options.max_width, options.height or 10
-        dots: dict[tuple[int, int], tuple[int, Rgb]] = {}
-        labels: dict[tuple[int, int], tuple[str, Style]] = {}
-        for participant, trail in self._view.trails(self._now):
-            color = rgb(participant.color)
-            for x, y, freshness in trail[:-1]:
-                column, row = place(x, y, width * 2, height * 4)
-                cell = column // 2, row // 4
-                bits = dots.get(cell, (0, BACKGROUND))[0] | _DOTS[column % 2][row % 4]
-                dots[cell] = bits, mix(BACKGROUND, color, freshness)
-            head = place(trail[-1][0], trail[-1][1], width, height)
-            label(labels, head, participant, width)
-        for row in range(height):
-            for column in range(width):
-                if (column, row) in labels:
-                    letter, style = labels[column, row]
-                    yield Segment(letter, style)
-                elif (column, row) in dots:
-                    bits, color = dots[column, row]
-                    yield Segment(chr(_BRAILLE | bits), Style(color=hexadecimal(color)))
-                else:
-                    yield Segment(" ")
+        trails = self._view.trails(self._now)
+        rows: list[dict[int, Segment]] = [{} for _ in range(height)]
+        for (column, row), (bits, color) in braille(trails, width, height).items():
+            rows[row][column] = Segment(chr(_BRAILLE | bits), Style(color=hexadecimal(color)))
+        for participant, trail in trails:
+            x, y, _ = trail[-1]
+            column, row = place(x, y, width, height)
+            rows[row].update(label(participant, column, width))
+        for cells in rows:
+            end = 0
+            for column in sorted(cells):
+                if column > end:
+                    yield Segment(" " * (column - end))
+                yield cells[column]
+                end = column + 1
             yield Segment.line()
 
 
@@ -231,24 +240,58 @@ class TextPage:
         yield from lines[-(options.height or 10) :]
 
 
-def label(
-    labels: dict[tuple[int, int], tuple[str, Style]], head: tuple[int, int], participant: Participant, width: int
-) -> None:
+def braille(
+    trails: list[tuple[Participant, list[tuple[float, float, float]]]], width: int, height: int
+) -> dict[tuple[int, int], tuple[int, Rgb]]:
+    """The cells through which trails lead: their dots and their colour."""
+    cells: dict[tuple[int, int], tuple[int, Rgb]] = {}
+    for participant, trail in trails:
+        color = rgb(participant.color)
+        for (x, y, freshness), (next_x, next_y, _) in pairwise(trail):
+            shade = mix(BACKGROUND, color, freshness)
+            start, end = place(x, y, width * 2, height * 4), place(next_x, next_y, width * 2, height * 4)
+            for column, row in line(start, end):
+                cell = column // 2, row // 4
+                bits = cells[cell][0] if cell in cells else 0
+                cells[cell] = bits | _DOTS[column % 2][row % 4], shade
+    return cells
+
+
+def label(participant: Participant, column: int, width: int) -> dict[int, Segment]:
     """A pointer and a name beside it; at the right edge the name stands on the left."""
-    column, row = head
-    labels[head] = "◤", Style(color=participant.color, bold=True)
-    name = f" {participant.name} "
+    color = hexadecimal(rgb(participant.color))
+    name = f" {short_name(participant)} "
     start = column + 1 if column + 1 + len(name) <= width else column - len(name)
-    style = Style(color="black", bgcolor=participant.color)
-    for offset, letter in enumerate(name):
-        if start + offset >= 0:
-            labels[start + offset, row] = letter, style
+    style = Style(color="black", bgcolor=color)
+    cells = {start + offset: Segment(letter, style) for offset, letter in enumerate(name) if start + offset >= 0}
+    cells[column] = Segment("◤", Style(color=color, bold=True))
+    return cells
+
+
+def short_name(participant: Participant) -> str:
+    """The name without what would take more or less than one cell for each character."""
+    return "".join(letter for letter in participant.name if cell_len(letter) == 1)[:NAME_LENGTH]
+
+
+def faded(character: Character, colors: dict[str, Rgb], now: float) -> Rgb:
+    """The colour of a character, in a few steps from its author's to that of all."""
+    steps = max(0, round(FADING_STEPS * (1 - (now - character.written) / FRESH)))
+    author = colors.get(character.author or "", FOREGROUND)
+    return mix(FOREGROUND, author, steps / FADING_STEPS)
 
 
 def place(x: float, y: float, width: int, height: int) -> tuple[int, int]:
     """The cell of a grid in which a point of the plane lies; what lies outside the plane is put on its edge."""
     column, row = int(x / CANVAS[0] * width), int(y / CANVAS[1] * height)
     return min(max(column, 0), width - 1), min(max(row, 0), height - 1)
+
+
+def line(start: tuple[int, int], end: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """The cells of a grid between two of them, the first one included."""
+    columns, rows = end[0] - start[0], end[1] - start[1]
+    steps = max(abs(columns), abs(rows))
+    for step in range(steps):
+        yield start[0] + round(columns * step / steps), start[1] + round(rows * step / steps)
 
 
 def figure(value: str, meaning: str) -> Text:
