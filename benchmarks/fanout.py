@@ -5,8 +5,9 @@ meets all alike. The figure to compare is the server's processor time per delive
 does the least work that any server has to (`peers/cursor_loop.c`). The gateway runs twice: as it is configured by
 default, with a flush interval that adapts to the room, and with the fixed interval of the C loop.
 
-Of several rounds the median counts. A server that needs its whole core is *saturated*: what it would cost per delivery
-if it kept up is not known, and its latency says how long the run was. The relays, far off in any case, have one round.
+Of several rounds the median counts. A server that needs its whole core, or falls behind by a second, is *saturated*:
+what it would cost per delivery if it kept up is not known, and its latency says how long the run was. The relays, far
+off in any case, have one round.
 
 The table goes to the standard output, and everything measured to ``benchmarks/results/fanout.json``.
 """
@@ -41,17 +42,21 @@ BUILD = Path(__file__).parent.parent / "build" / "benchmarks"
 
 YARDSTICK = "C loop"
 TICK_MS = 16.67
-SATURATED = 0.95  # of its core
+SATURATED_SHARE = 0.9  # of its core
+SATURATED_LATENCY_MS = 1000.0  # at the 99th percentile
 SHAPES = {"1x100": (1, 100), "20x20": (20, 20), "1x10": (1, 10)}
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A server of the comparison: the gateway with a flush interval (None: adaptive), or a peer's command."""
+    """A server of the comparison: the gateway with a flush interval (None: adaptive), or a peer's command.
 
-    rounds: int
+    A naive peer sends each update by itself and queues without a bound.
+    """
+
     command: tuple[str, ...] | None = None
     interval_ms: float | None = None
+    naive: bool = False
 
 
 def build_cursor_loop() -> Path:
@@ -67,14 +72,14 @@ def build_cursor_loop() -> Path:
     return program
 
 
-def contenders(rounds: int, interval_ms: float) -> dict[str, Contender]:
+def contenders(interval_ms: float) -> dict[str, Contender]:
     """All servers by name, the yardstick first."""
     return {
-        YARDSTICK: Contender(rounds, command=(str(BUILD / "cursor_loop"), "0", str(interval_ms))),
-        f"fastcollab, {interval_ms:g} ms": Contender(rounds, interval_ms=interval_ms),
-        "fastcollab": Contender(rounds),
-        "picows relay": Contender(1, command=(sys.executable, str(PEERS / "relay_picows.py"))),
-        "websockets relay": Contender(1, command=(sys.executable, str(PEERS / "relay_websockets.py"))),
+        YARDSTICK: Contender((str(BUILD / "cursor_loop"), "0", str(interval_ms))),
+        f"fastcollab, {interval_ms:g} ms": Contender(interval_ms=interval_ms),
+        "fastcollab": Contender(),
+        "picows relay": Contender((sys.executable, str(PEERS / "relay_picows.py")), naive=True),
+        "websockets relay": Contender((sys.executable, str(PEERS / "relay_websockets.py")), naive=True),
     }
 
 
@@ -95,14 +100,16 @@ def measure(name: str, contender: Contender, shape: str, seconds: float) -> Load
     rooms, members = SHAPES[shape]
     with load_options(contender, rooms, members, seconds) as options:
         report = run_load(options)
-    if report.finals_missing and not saturated(report):
-        raise LoadError(f"{name} lost {report.finals_missing} final updates in {shape} without being saturated")
+    if report.finals_missing and not contender.naive:
+        raise LoadError(f"{name} lost {report.finals_missing} final updates in {shape}")
     return report
 
 
 def saturated(report: LoadReport) -> bool:
-    """Whether the server needed all of its core."""
-    return report.server is not None and report.server.cpu_share > SATURATED
+    """Whether the server could not keep up, or only just; a busy machine may give it less than its core."""
+    assert report.server is not None
+    late = report.finals_missing > 0 or report.latency_ms.p99 > SATURATED_LATENCY_MS
+    return late or report.server.cpu_share > SATURATED_SHARE
 
 
 def cpu_per_delivery(report: LoadReport) -> float:
@@ -165,10 +172,11 @@ def main(
 ) -> None:
     """Compare the fan-out of the gateway with a plain C loop and naive relays."""
     console = Console()
+    console.width = max(console.width, 110)
     unknown = [name for name in shape or [] if name not in SHAPES]
     chosen = {
         name: contender
-        for name, contender in contenders(rounds, interval_ms).items()
+        for name, contender in contenders(interval_ms).items()
         if not only or any(part.lower() in name.lower() for part in only)
     }
     if unknown or not chosen:
@@ -180,8 +188,8 @@ def main(
         reports = results[each] = {name: [] for name in chosen}
         for turn in range(rounds):
             for name, contender in chosen.items():
-                if turn < contender.rounds:
-                    with console.status(f"{each}: {name}, round {turn + 1} of {contender.rounds}"):
+                if turn == 0 or not contender.naive:
+                    with console.status(f"{each}: {name}, round {turn + 1}"):
                         reports[name].append(measure(name, contender, each, seconds))
         console.print(as_table(each, reports))
     RESULTS.parent.mkdir(exist_ok=True)
