@@ -7,6 +7,7 @@ from ..core.room import Room
 from ..core.session import Session
 from ._fanout import Member
 from ._outbox import Outbox
+from ._pump import Pump
 
 class ConnectionHandler(Protocol):
     def opened(self, connection: Connection) -> None: ...
@@ -32,7 +33,13 @@ class Connection(WSListener):
     token: str | None
     members: dict[Room, Member]
     def __init__(
-        self, handler: ConnectionHandler, batched: bool, token: str | None, max_message: int, max_backlog: int
+        self,
+        handler: ConnectionHandler,
+        pump: Pump,
+        batched: bool,
+        token: str | None,
+        max_message: int,
+        max_backlog: int,
     ) -> None: ...
     @property
     def open(self) -> bool: ...

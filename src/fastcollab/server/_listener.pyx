@@ -19,8 +19,9 @@ from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_u16
-from ._fanout cimport Member, monotonic_ns
+from ._fanout cimport Member
 from ._outbox cimport Outbox
+from ._pump cimport Pump, monotonic_ns
 
 cdef enum CloseStatus:
     NORMAL = 1000
@@ -51,6 +52,8 @@ cdef class Connection(WSListener):
         public object token              # of the handshake; None once it was looked at
         public dict members              # by room: the connection's memberships in the fan-out
         object handler
+        Pump pump
+        int fd                           # by which the pump knows the socket; -1: the event loop reads it
         Member active                    # where binary frames go
         bytearray fragments              # of the message that is being put together; None: there is none
         WSMsgType fragments_type
@@ -59,8 +62,10 @@ cdef class Connection(WSListener):
         Py_ssize_t max_backlog
         bint closing                     # nothing more is read
 
-    def __init__(self, handler, bint batched, token, Py_ssize_t max_message, Py_ssize_t max_backlog):
+    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message, Py_ssize_t max_backlog):
         self.handler = handler
+        self.pump = pump
+        self.fd = -1
         self.batched = batched
         self.token = token
         self.members = {}
@@ -77,6 +82,7 @@ cdef class Connection(WSListener):
         # A mark of zero: `pause_writing` as soon as the socket does not take all.
         transport.underlying_transport.set_write_buffer_limits(high=0)
         self.outbox = Outbox(transport, self.max_backlog)
+        self.fd = self.pump.add(transport.underlying_transport)
         self.handler.opened(self)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
@@ -100,6 +106,7 @@ cdef class Connection(WSListener):
     cpdef on_ws_disconnected(self, WSTransport transport):
         cdef bint farewell = False
         self.closing = True
+        self.pump.remove(self.fd)
         self.active = None
         self.fragments = None
         if transport.close_handshake is not None and transport.close_handshake.recv is not None:
@@ -242,10 +249,14 @@ cdef class Connection(WSListener):
 
     def pause_reading(self) -> None:
         """Lets what the client sends wait in its socket."""
-        if self.open:
+        if self.open and self.fd >= 0:
+            self.pump.remove(self.fd)
+        elif self.open:
             self.outbox.transport.underlying_transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Undoes :meth:`pause_reading`."""
-        if self.open:
+        if self.open and self.fd >= 0:
+            self.fd = self.pump.add(self.outbox.transport.underlying_transport)
+        elif self.open:
             self.outbox.transport.underlying_transport.resume_reading()
