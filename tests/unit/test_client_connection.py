@@ -249,6 +249,19 @@ async def test_calls_without_a_connection() -> None:
     await client.disconnect()
 
 
+async def test_disconnecting_while_connecting(server: ScriptedServer) -> None:
+    server.welcomes = False
+    for pause in (0.0, 0.02):  # before and after the WebSocket is open
+        client = CollaborativeClient(server.url, "token")
+        connecting = asyncio.ensure_future(client.connect())
+        await asyncio.sleep(pause)
+        await client.disconnect()
+        with pytest.raises(errors.ConnectionClosed):
+            await connecting
+        assert not client.is_connected
+        assert client.closed.done()
+
+
 async def test_connecting_twice_is_a_mistake(client: CollaborativeClient) -> None:
     with pytest.raises(RuntimeError, match="already"):
         await client.connect()
@@ -620,6 +633,17 @@ async def test_when_the_copies_have_parted_the_full_state_is_asked_for(
     assert isinstance(rejection.value.error, kind)
     assert reset.value is room.document
     assert (room.text, room.document.version) == ("another text", 9)
+
+
+async def test_a_room_that_cannot_be_joined_again_keeps_nobody_waiting(peer: Peer, room: Room) -> None:
+    told = room.events("error")
+    waiting = asyncio.ensure_future(room.submit([5, "!"]))
+    await peer.refuse(await peer.expect("operation"), errors.VersionMismatch.code, "room")
+    await peer.refuse(await peer.expect("join_room"), errors.NoPermission.code, "room")
+    with pytest.raises(errors.NoPermission):
+        await waiting
+    assert isinstance((await anext(told)).value, errors.NoPermission)
+    assert room.document.pending == ([5, "!"],)
 
 
 async def test_a_checksum_of_the_same_version_keeps_what_is_pending(peer: Peer, room: Room) -> None:

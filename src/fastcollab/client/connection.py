@@ -169,7 +169,7 @@ class CollaborativeClient(Emitter):
         if inspect.isawaitable(token):
             token = await token
         socket = self._socket = MessageSocket(self, self._max_message_bytes)
-        self._closed = asyncio.get_running_loop().create_future()
+        closed = self._closed = asyncio.get_running_loop().create_future()
         welcome = self._expect("connected")
         try:
             async with asyncio.timeout(self._connect_timeout):
@@ -180,13 +180,18 @@ class CollaborativeClient(Emitter):
                 await welcome.future
         except BaseException:
             self._requests.clear()
-            self._socket = self._closed = None
+            self._socket = self._session = None
             socket.abort()
+            if not closed.done():
+                closed.set_result(ConnectionClosed(CloseCode.ABNORMAL, "the connection was not made"))
             raise
         return self.session
 
     async def disconnect(self) -> None:
-        """Says good-bye: the others see this participant leave at once. Does nothing if there is no connection."""
+        """Says good-bye: the others see this participant leave at once. Does nothing if there is no connection.
+
+        A ``connect`` that is under way ends with ConnectionClosed.
+        """
         if self._socket is not None and self._closed is not None:
             self._socket.close(CloseCode.NORMAL)
             try:
@@ -242,23 +247,25 @@ class CollaborativeClient(Emitter):
         payload = {"roomId": room_id} if known is None else known.join_request()
         if document_type is not None:
             payload["documentType"] = document_type
-        self._active = None
         await self.request("join_room", payload, answer="room_joined", room_id=room_id)
         return self.rooms[room_id]
 
     async def leave_room(self, room_id: str) -> None:
         """Leaves a room. Raises RoomNotFound if this client is not in it."""
-        self._active = None
         await self.request("leave_room", {"roomId": room_id}, answer="room_left", room_id=room_id)
 
     def rejoin(self, room_id: str) -> None:
-        """Joins a room again in the background; a failure is told to the handlers of ``error``."""
+        """Joins a room again in the background.
+
+        A failure is told to the room's handlers of ``error``, and to all who wait for one of its operations.
+        """
 
         async def join() -> None:
             try:
                 await self.join_room(room_id)
             except FastcollabError as error:
                 self._tell(error, room_id)
+                self.rooms[room_id].suspend(error)
 
         task = asyncio.get_running_loop().create_task(join())
         self._background.add(task)
@@ -294,6 +301,8 @@ class CollaborativeClient(Emitter):
         if acknowledgment:
             envelope["acknowledgment"] = True
         self._socket.send_text(orjson.dumps(envelope))
+        if kind in ("join_room", "leave_room"):
+            self._active = None
         return message_id
 
     async def request(

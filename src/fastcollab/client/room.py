@@ -38,7 +38,7 @@ from fastcollab.client.participants import (
     SelectionRange,
 )
 from fastcollab.client.synchronizer import Synchronizer
-from fastcollab.errors import ConnectionClosed, FastcollabError, ProtocolError
+from fastcollab.errors import FastcollabError, ProtocolError
 
 CURSOR = 1  # types of binary frames
 SELECTION = 2
@@ -201,8 +201,8 @@ class Room(Emitter):
         self._by_number = {participant.numeric_id: participant for participant in present}
         self._synchronizer.joined(payload["documentState"], payload.get("recovery") or {})
 
-    def suspend(self, reason: ConnectionClosed) -> None:
-        """The connection is gone, or the room was left. What is pending stays in the document."""
+    def suspend(self, reason: FastcollabError) -> None:
+        """The room is not joined any more; what is pending stays in the document."""
         self._cursor.cancel()
         self._synchronizer.suspend(reason)
         self.close_streams()

@@ -59,8 +59,10 @@ class MessageSocket(picows.WSListener):
 
     def close(self, code: int, reason: str = "") -> None:
         """Sends a close frame, unless one was sent; the peer's answer ends the connection."""
-        if self._transport is not None and self._closed is None:
-            self._closed = ConnectionClosed(code, reason)
+        if self._closed is not None:
+            return
+        self._closed = ConnectionClosed(code, reason)
+        if self._transport is not None:
             # A close frame has room for 123 bytes of reason, which must be whole characters.
             message = reason.encode()[:123].decode(errors="ignore")
             self._transport.send_close(picows.WSCloseCode(code), message)
@@ -72,6 +74,8 @@ class MessageSocket(picows.WSListener):
 
     def on_ws_connected(self, transport: picows.WSTransport) -> None:
         self._transport = transport
+        if self._closed is not None:  # before it was open
+            transport.disconnect()
 
     def on_ws_frame(self, transport: picows.WSTransport, frame: picows.WSFrame) -> None:
         kind = frame.msg_type
