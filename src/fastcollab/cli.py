@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from fastcollab import __version__
+from fastcollab.bench.cli import load
 from fastcollab.demo import demo
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def _reason(error: OSError) -> str:
 
 
 app.command()(serve)
+app.command()(load)
 app.command()(token)
 app.command()(demo)
 app.command()(version)
