@@ -10,10 +10,10 @@ from random import Random
 from urllib.parse import urlsplit
 
 import pytest
+from tests import traces
 
 from fastcollab import Gateway
 from fastcollab.client import CollaborativeClient, Room
-from tests import traces
 
 TIMEOUT = 120.0
 
