@@ -62,4 +62,4 @@ cdef class Histogram:
     @property
     def mean(self) -> float:
         """The mean of the values, 0.0 if there are none."""
-        return self._sum / self.count if self.count else 0.0
+        return <double> self._sum / self.count if self.count else 0.0

@@ -10,7 +10,7 @@ read buffer, and copied from there into the batch of the connection's active roo
 handler, a Python object:
 
 ``opened(connection)``, ``text(connection, message)``, ``refused_frame(connection, fault)``,
-``no_active_room(connection)``, ``began_binary(connection)``, ``selected(connection)``, ``too_long(connection,
+``no_active_room(connection)``, ``began_binary(connection)``, ``selected(connection, anchor, head)``, ``too_long(connection,
 size)``, ``writable(connection)``, ``closing(connection, failed)``, ``closed(connection, farewell)``.
 """
 
@@ -18,7 +18,7 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_u16
+from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_f32, load_u16
 from ._fanout cimport Member
 from ._outbox cimport Outbox
 from ._pump cimport Pump, monotonic_ns
@@ -146,9 +146,10 @@ cdef class Connection(WSListener):
             self.sends_binary = True
             self.handler.began_binary(self)
         is_cursor = load_u16(data) == CURSOR
-        self.active.channel.put(self.active, is_cursor, data, size)
         if not is_cursor:
-            self.handler.selected(self)
+            # First, since what is put may be sent on before `put` returns.
+            self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10))
+        self.active.channel.put(self.active, is_cursor, data, size)
         return 0
 
     cdef int receive_fragment(self, WSFrame frame) except -1:
