@@ -5,6 +5,7 @@ import zlib
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from tests.builders import submission, text_document
 
@@ -229,15 +230,19 @@ class TestRefusals:
         assert caught.value.details == {"path": path}
         assert (document.content, document.version, document.oldest) == ("abc", 0, 0)
 
-    @pytest.mark.parametrize(("size", "good"), [(100, True), (101, False)])
-    def test_ot7_operations_are_bounded(self, size: int, good: bool) -> None:
+    @pytest.mark.parametrize(
+        ("text", "good"), [("x" * 96, True), ("é" * 48, True), ("x" * 97, False), ("\x00" * 17, False)]
+    )
+    def test_ot7_operations_are_bounded_in_bytes_of_json(self, text: str, good: bool) -> None:
         document = text_document(limits=HistoryLimits(max_operation_bytes=100))
         if good:
-            commit(document, ["a"], size=size)
+            # The message around it may be longer.
+            commit(document, [text], size=1_000)
             return
+        size = len(orjson.dumps([text]))
         with pytest.raises(InvalidMessage) as caught:
-            document.submit(submission(["a"], 0, size=size), 0)
-        assert caught.value.details == {"path": "payload.operation", "limit": 100, "size": 101}
+            document.submit(submission([text], 0, size=1_000), 0)
+        assert caught.value.details == {"path": "payload.operation", "limit": 100, "size": size}
         assert document.version == 0
 
     @pytest.mark.parametrize("filling", ["x" * 10, "é" * 5, "👩👩xx", "\x00" * 10, '"' * 10, "漢漢漢x"])
