@@ -40,14 +40,15 @@ def operation_on(data: st.DataObject, content: str) -> Any:
 
 def state(document: Document) -> Any:
     """All that a document is, by value."""
-    return deepcopy(
-        {name: value for name, value in vars(document).items() if name not in {"type", "_limits"}}
-    )
+    return deepcopy({name: value for name, value in vars(document).items() if name not in {"type", "_limits"}})
 
 
 class DocumentMachine(RuleBasedStateMachine):
     @initialize(
-        operations=st.integers(1, 6), size=st.integers(40, 200), seconds=st.sampled_from([0, 5]), octets=st.integers(20, 80)
+        operations=st.integers(1, 6),
+        size=st.integers(40, 200),
+        seconds=st.sampled_from([0, 5]),
+        octets=st.integers(20, 80),
     )
     def start(self, operations: int, size: int, seconds: int, octets: int) -> None:
         self.limits = HistoryLimits(
@@ -84,7 +85,10 @@ class DocumentMachine(RuleBasedStateMachine):
         try:
             outcome = self.document.submit(submission, self.now)
         except InvalidMessage as error:
-            limits = {submission.size: self.limits.max_operation_bytes, len(content.encode()): self.limits.max_document_bytes}
+            limits = {
+                submission.size: self.limits.max_operation_bytes,
+                len(content.encode()): self.limits.max_document_bytes,
+            }
             assert error.details["size"] > error.details["limit"]
             assert limits[error.details["size"]] == error.details["limit"]
             assert state(self.document) == before
@@ -176,9 +180,7 @@ def test_ot8_a_checksum_at_an_old_version_is_that_of_the_document_recomputed(dat
     document = Document(text, HistoryLimits(), data.draw(TEXTS))
     initial = document.content
     for index in range(count):
-        document.submit(
-            Submission("ada", 1, str(index), operation_on(data, document.content), document.version, 10), 0
-        )
+        document.submit(Submission("ada", 1, str(index), operation_on(data, document.content), document.version, 10), 0)
     recomputed = initial
     for version, committed in enumerate(document.since(0)):
         assert checksum(document.content_at(version)) == checksum(recomputed)
