@@ -109,7 +109,7 @@ class TestTwice:
         first = submission(["a"], 0)
         document.submit(first, now=0)
         for _ in range(5):
-            commit(document, ["b"], now=59 * SECOND)
+            commit(document, ["b"], now=60 * SECOND)
         assert document.oldest == 4
         assert document.submit(first, now=60 * SECOND) == 1
 

@@ -239,6 +239,18 @@ class TestLeaving:
         room.tick(at(10))
         assert room.deserted
 
+    def test_who_left_and_comes_again_does_not_wait_for_what_was_before(self) -> None:
+        ada, bob = session_of("ada"), session_of("bob")
+        room = room_of(ada, bob)
+        for head in (1, 2):
+            tell(ada, "selection_change", selection((head, head)))
+            tell(ada, "presence_update", {"presence": {"data": head}})
+        room.leave(ada)
+        assert room.next_due() is None
+        enter(room, ada)
+        assert received(tell(ada, "selection_change", selection((3, 3))), bob)
+        assert received(tell(ada, "presence_update", {"presence": {"data": 3}}), bob)
+
     def test_r7_without_a_grace_period_a_loss_is_a_departure(self) -> None:
         ada, bob = session_of("ada"), session_of("bob")
         room_of(ada, bob, settings=RoomSettings(grace_period=0))
