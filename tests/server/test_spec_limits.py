@@ -1,0 +1,213 @@
+"""Rates, slow readers, and how failures are told: rules L1, L2, X1 to X3."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from tests.server.clients import Clients, HasUrl, StartGateway, settled
+from tests.server.raw_client import CLOSE, TEXT
+from tests.server.spec_client import cursor_frame, cursor_move, envelope
+from tests.server.spec_shapes import RATE_LIMIT
+
+
+@pytest.mark.parametrize("kind", ["operation", "event", "ping", "selection_change", "mixed"])
+async def test_messages_over_the_rate_are_refused_L1(start_gateway: StartGateway, clients: Clients, kind: str) -> None:
+    gateway = await start_gateway(**{"limits.operations": 5, "limits.messages": 6, "limits.burst": 2})
+    limit = 5 if kind == "operation" else 6
+    alice = await clients.enter(gateway, "alice", "r")
+    bob = await clients.enter(gateway, "bob", "r")
+    if kind != "operation":
+        await asyncio.sleep(0.2)  # join_room was one message
+    messages = {
+        "operation": {"operation": ["a"], "version": 0},
+        "event": {"name": "e"},
+        "ping": {"timestamp": 1},
+        "selection_change": {"ranges": [], "color": "#fff"},
+    }
+    ids = []
+    for index in range(2 * limit + 4):
+        type_ = list(messages)[1 + index % 3] if kind == "mixed" else kind
+        ids.append(await alice.send(type_, messages[type_], acknowledgment=True))
+    errors = []
+    carried_out = []
+    while len(errors) + len(carried_out) < len(ids):
+        await alice.expect_any("ack", "error")
+        carried_out += [message.payload["messageId"] for message in alice.take("ack")]
+        errors += [message.payload for message in alice.take("error")]
+    assert carried_out == ids[: len(carried_out)], "the first ones pass"
+    assert 2 * limit - 1 <= len(carried_out) <= 2 * limit + 1
+    for error in errors:
+        details = error["details"]
+        assert (error["code"], error["recoverable"]) == (RATE_LIMIT, True)
+        assert (details["limit"], details["remaining"]) == (limit, 0)
+        assert 0 < details["retryAfterMs"] <= 1000 / limit + 1
+        assert details["messageId"] in ids
+    await asyncio.sleep(errors[-1]["details"]["retryAfterMs"] / 1000)
+    await alice.send(type_, messages[type_], acknowledgment=True)
+    await alice.expect("ack")
+    await bob.barrier()
+    if kind == "operation":
+        await asyncio.sleep(0.5)
+        assert (await bob.join("r"))["documentState"]["version"] == len(carried_out) + 1
+
+
+async def test_operations_and_messages_are_counted_apart_and_per_connection_L1(
+    start_gateway: StartGateway, clients: Clients
+) -> None:
+    gateway = await start_gateway(**{"limits.operations": 1, "limits.messages": 4, "limits.burst": 1})
+    alice = await clients.enter(gateway, "alice", "r")
+    other = await clients.enter(gateway, "alice", "r")
+    await alice.operate(["a"], 0)
+    await alice.send("operation", {"operation": ["b"], "version": 1})
+    assert (await alice.refused(RATE_LIMIT))["limit"] == 1
+    await other.operate(["c"], 1)
+    await alice.barrier()
+
+
+async def test_the_messages_of_a_batch_are_counted_one_by_one_L1_D1(
+    start_gateway: StartGateway, clients: Clients
+) -> None:
+    gateway = await start_gateway(**{"limits.messages": 5, "limits.burst": 1})
+    alice = await clients.enter(gateway, "alice")
+    messages = [envelope("ping", {"timestamp": index}) for index in range(30)]
+    await alice.send("batch", {"messages": messages, "compressed": False})
+    answered = []
+    while len(answered) < 30:
+        await alice.expect_any("pong", "error")
+        answered += alice.take("pong", "error")
+    pongs = [message for message in answered if message.type == "pong"]
+    assert 3 <= len(pongs) <= 7
+    assert {message.payload["code"] for message in answered if message.type == "error"} == {RATE_LIMIT}
+
+
+async def test_cursors_over_the_rate_are_not_refused_and_the_newest_arrives_L1(
+    start_gateway: StartGateway, clients: Clients
+) -> None:
+    gateway = await start_gateway(**{"limits.cursor_updates": 20, "limits.messages": 10, "limits.burst": 1})
+    alice = await clients.enter(gateway, "alice", "r")
+    bob = await clients.enter(gateway, "bob", "r", batched=True)
+    began = time.monotonic()
+    count = 400
+    for x in range(count):
+        if x % 2:
+            await alice.send("cursor_move", cursor_move(x, 0))
+        else:
+            await alice.send_frame(cursor_frame(x, 0))
+        await asyncio.sleep(0.0025)
+    seen: list[float] = []
+    while not seen or seen[-1] != count - 1:
+        seen.append((await bob.expect_record()).x)
+    took = time.monotonic() - began
+    assert seen == sorted(set(seen))
+    assert len(seen) <= 20 * took + 20 + 2, "20 per second, and a second's worth at once"
+    await settled(alice, bob)
+    assert not alice.take("error")
+
+
+async def test_cursors_are_limited_per_participant_L1(start_gateway: StartGateway, clients: Clients) -> None:
+    """Two connections of one user share the rate; another user has its own."""
+    gateway = await start_gateway(**{"limits.cursor_updates": 20, "limits.burst": 1})
+    first = await clients.enter(gateway, "alice", "r")
+    second = await clients.enter(gateway, "alice", "r")
+    carol = await clients.enter(gateway, "carol", "r")
+    bob = await clients.enter(gateway, "bob", "r", batched=True)
+    began = time.monotonic()
+    for x in range(200):
+        await first.send_frame(cursor_frame(2 * x, 0))
+        await second.send_frame(cursor_frame(2 * x + 1, 0))
+        await asyncio.sleep(0.005)
+    await carol.send_frame(cursor_frame(7, 7))
+    await bob.expect_record(lambda record: record.user == carol.number, within=0.3)
+    await asyncio.sleep(0.3)
+    await settled(bob)
+    took = time.monotonic() - began
+    records = [record for record in bob.records if record.user == first.number]
+    assert len(records) <= 20 * took + 20 + 2
+
+
+async def test_a_reader_that_does_not_read_is_closed_L2(start_gateway: StartGateway, clients: Clients) -> None:
+    gateway = await start_gateway(**{"client.max_outbound_bytes": 100_000, "presence.grace_period": 0.1})
+    slow = await clients.dial(gateway, receive_buffer=4096)
+    await slow.upgrade(gateway.url, clients.token("slow", rooms={"*": "write"}))
+    await slow.join("r")
+    slow.pause_reading()
+    alice = await clients.enter(gateway, "alice", "r")
+    bob = await clients.enter(gateway, "bob", "r")
+    data = "x" * 50_000
+    sent = 0
+    while not bob.take("user_left"):
+        assert sent < 400, "20 MB wait for a reader who may have 100 kB"
+        await alice.send("event", {"name": "e", "data": data})
+        await bob.expect("event")
+        sent += 1
+    alice.take("user_left")
+    slow.resume_reading()
+    received = 0
+    while (last := await slow.receive()) is not None and last.opcode != CLOSE:
+        received += last.opcode == TEXT
+    assert last is not None, "the connection ended without a close frame"
+    assert last.close_code == 4503
+    assert received <= sent + 2
+
+
+async def test_a_burst_within_the_bound_is_delivered_whole_L2(gateway: HasUrl, clients: Clients) -> None:
+    slow = await clients.dial(gateway, receive_buffer=4096)
+    await slow.upgrade(gateway.url, clients.token("slow", rooms={"*": "write"}))
+    await slow.join("r")
+    slow.pause_reading()
+    alice = await clients.enter(gateway, "alice", "r")
+    for index in range(70):  # 7 MB of the 8 MiB
+        await alice.send("event", {"name": str(index), "data": "x" * 100_000})
+    await alice.barrier()
+    await asyncio.sleep(0.2)
+    slow.resume_reading()
+    names = []
+    while len(names) < 70:
+        message = await slow.message()
+        if message["type"] == "event":
+            names.append(message["payload"]["name"])
+    assert names == [str(index) for index in range(70)]
+    await slow.alive()
+
+
+# Errors -----------------------------------------------------------------------------------------------------
+
+
+async def test_an_error_says_whether_the_connection_goes_on_X1_X3(
+    start_gateway: StartGateway, clients: Clients
+) -> None:
+    gateway = await start_gateway(**{"limits.connections_per_user": 1})
+    alice = await clients.enter(gateway, "alice")
+    await alice.send("teleport", {})
+    assert (await alice.expect("error")).payload["recoverable"] is True
+    await alice.barrier()
+    for token, code, close_code in (("nonsense", 1001, 4101), (clients.token("alice"), 1002, 4102)):
+        other = await clients.open(gateway, header_token=token)
+        error = (await other.expect("error")).payload
+        assert (error["code"], error["recoverable"]) == (code, False)
+        await other.closed(close_code)
+        family, number = divmod(code, 1000)
+        assert close_code == 4000 + 100 * family + number
+
+
+async def test_the_message_of_an_error_does_not_echo_what_was_sent_X1(gateway: HasUrl, clients: Clients) -> None:
+    """What another program may show as HTML is not taken from the message."""
+    alice = await clients.enter(gateway, "alice", "r")
+    script = "<script>alert(1)</script>"
+    for kind, payload in (
+        (script, {}),
+        ("join_room", {"roomId": f"{script}\n"}),
+        ("selection_change", {"ranges": [], "color": script}),
+        ("operation", {"operation": [{script: 1}], "version": 0}),
+        ("ping", {"timestamp": script}),
+    ):
+        await alice.send(kind, payload)
+        assert script not in str((await alice.expect("error")).payload["message"])
+
+
+async def test_a_clients_farewell_is_answered_X3(gateway: HasUrl, clients: Clients) -> None:
+    alice = await clients.enter(gateway, "alice", "r")
+    await alice.close(1000)
+    assert alice.close_code == 1000
