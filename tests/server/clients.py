@@ -71,10 +71,12 @@ class Clients:
             await client.join(room)
         return client
 
-    async def raw(self, gateway: HasUrl, user: str | None = None, *rooms: str, **headers: str) -> RawClient:
+    async def raw(
+        self, gateway: HasUrl, user: str | None = None, *rooms: str, headers: dict[str, str] | None = None
+    ) -> RawClient:
         """A raw WebSocket; authenticated if a user is named, and in the rooms."""
         token = None if user is None else self.token(user, rooms={"*": "write"})
-        client = await RawClient.open(gateway.url, token, **headers)
+        client = await RawClient.open(gateway.url, token, headers)
         self._raw.append(client)
         for room in rooms:
             await client.join(room)

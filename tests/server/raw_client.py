@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, TypeVar
@@ -53,24 +53,23 @@ def close_frame(code: int, reason: bytes = b"") -> bytes:
 
 def upgrade_request(
     url: str,
+    headers: Mapping[str, str | None] | None = None,
     *,
     method: str = "GET",
     target: str | None = None,
-    without: tuple[str, ...] = (),
-    **replaced: str,
 ) -> bytes:
-    """An upgrade request; keywords are further or other headers: ``Sec_WebSocket_Version="8"``."""
+    """An upgrade request with these headers in place of the usual ones; None leaves one out."""
     parts = urlsplit(url)
-    headers = {
+    complete: dict[str, str | None] = {
         "Host": parts.netloc,
         "Upgrade": "websocket",
         "Connection": "Upgrade",
         "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
         "Sec-WebSocket-Version": "13",
     }
-    headers |= {name.replace("_", "-"): value for name, value in replaced.items()}
+    complete |= headers or {}
     lines = [f"{method} {parts.path if target is None else target} HTTP/1.1"]
-    lines += [f"{name}: {value}" for name, value in headers.items() if name not in without]
+    lines += [f"{name}: {value}" for name, value in complete.items() if value is not None]
     return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
@@ -109,17 +108,16 @@ class RawClient:
         return cls(*await asyncio.open_connection(sock=end, limit=1 << 22))
 
     @classmethod
-    async def open(cls, url: str, token: str | None = None, **headers: str) -> RawClient:
+    async def open(cls, url: str, token: str | None = None, headers: Mapping[str, str] | None = None) -> RawClient:
         """A WebSocket connection; with a token it is an authenticated one, past its ``connected``."""
         client = await cls.dial(url)
-        await client.upgrade(url, token, **headers)
+        await client.upgrade(url, token, headers)
         return client
 
-    async def upgrade(self, url: str, token: str | None = None, **headers: str) -> None:
+    async def upgrade(self, url: str, token: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         """The handshake; with a token, up to the ``connected`` after it."""
-        if token is not None:
-            headers["Authorization"] = f"Bearer {token}"
-        response = await self.request(upgrade_request(url, **headers))
+        authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
+        response = await self.request(upgrade_request(url, {**(headers or {}), **authorization}))
         assert response.status == 101, response
         if token is not None:
             assert (await self.message())["type"] == "connected"
@@ -234,11 +232,18 @@ class RawClient:
         """Waits for the end of the stream; no frame may come before it."""
         assert (received := await self.receive()) is None, f"received {received} after the end"
 
+    async def everything(self) -> bytes:
+        """All bytes up to the end of the stream."""
+        try:
+            return await self._in_time(self._reader.read())
+        except ConnectionError:
+            return b""
+
     async def alive(self) -> list[Frame]:
         """Pings, and returns what came before the pong."""
         token = os.urandom(8)
         self.send(frame(PING, token))
-        before = []
+        before: list[Frame] = []
         while True:
             received = await self.receive()
             assert received is not None, "the connection ended"

@@ -40,7 +40,7 @@ def apply(text: str, operation: Operation) -> str:
 def transform(operation: Operation, over: Operation, side: Literal["left", "right"]) -> Operation:
     """The operation as it reads after ``over``, both written against one text; at one place left goes first."""
     # One element per kept, deleted or inserted run, taken apart as `over` demands; the end keeps without end.
-    rest = [
+    rest: list[tuple[str, int | str]] = [
         (("d", _deleted(part)) if isinstance(part, dict) else ("i", part) if isinstance(part, str) else ("k", part))
         for part in operation
     ]

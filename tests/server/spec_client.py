@@ -24,7 +24,7 @@ from websockets.typing import Origin, Subprotocol
 PATIENCE = 5.0
 
 
-def envelope(type: str, payload: object, **fields: object) -> dict[str, object]:  # noqa: A002
+def envelope(type: str, payload: object, **fields: object) -> dict[str, Any]:  # noqa: A002
     """A message to the gateway; ``fields`` are further fields of the envelope, or replace one."""
     return {
         "id": str(uuid.uuid4()),

@@ -25,8 +25,10 @@ def text_and_operations(draw: st.DrawFn) -> tuple[str, Operation, Operation]:
                 parts.append(draw(st.text(alphabet="xyz", min_size=1, max_size=3)))
                 continue
             length = draw(st.integers(1, left))
-            gone = text[position : position + length]
-            parts.append(length if kind == "k" else {"d": draw(st.sampled_from([length, gone]))})
+            if kind == "k":
+                parts.append(length)
+            else:
+                parts.append({"d": length if draw(st.booleans()) else text[position : position + length]})
             position += length
 
     return text, operation(), operation()

@@ -42,7 +42,7 @@ async def test_the_path_is_configured_and_a_query_is_no_part_of_it_H1(start_gate
 async def test_the_answer_proves_that_the_key_was_read_H2(gateway: HasUrl) -> None:
     key = base64.b64encode(b"sixteen bytes it").decode()
     async with await RawClient.dial(gateway.url) as client:
-        response = await client.request(upgrade_request(gateway.url, Sec_WebSocket_Key=key))
+        response = await client.request(upgrade_request(gateway.url, {"Sec-WebSocket-Key": key}))
         digest = hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()
         assert response.status == 101
         assert response.headers["sec-websocket-accept"] == base64.b64encode(digest).decode()
@@ -55,7 +55,7 @@ async def test_the_answer_proves_that_the_key_was_read_H2(gateway: HasUrl) -> No
 @pytest.mark.parametrize("version", ["0", "7", "8", "12", "14", "99"])
 async def test_another_version_is_told_the_right_one_H2(gateway: HasUrl, version: str) -> None:
     async with await RawClient.dial(gateway.url) as client:
-        response = await client.request(upgrade_request(gateway.url, Sec_WebSocket_Version=version))
+        response = await client.request(upgrade_request(gateway.url, {"Sec-WebSocket-Version": version}))
     assert response.status == 426
     assert response.headers["sec-websocket-version"] == "13"
 
@@ -73,17 +73,17 @@ async def test_another_version_is_told_the_right_one_H2(gateway: HasUrl, version
 )
 async def test_the_first_known_subprotocol_is_taken_H3(gateway: HasUrl, asked: str, answer: str) -> None:
     async with await RawClient.dial(gateway.url) as client:
-        response = await client.request(upgrade_request(gateway.url, Sec_WebSocket_Protocol=asked))
+        response = await client.request(upgrade_request(gateway.url, {"Sec-WebSocket-Protocol": asked}))
         assert (response.status, response.headers.get("sec-websocket-protocol")) == (101, answer)
 
 
 @pytest.mark.parametrize("asked", ["chat", "fastcollab.v2", "FASTCOLLAB.V1", "fastcollab.v1.batch.x", "a, b"])
 async def test_only_unknown_subprotocols_are_refused_H3(gateway: HasUrl, asked: str) -> None:
-    assert await status_of(gateway, upgrade_request(gateway.url, Sec_WebSocket_Protocol=asked)) == 400
+    assert await status_of(gateway, upgrade_request(gateway.url, {"Sec-WebSocket-Protocol": asked})) == 400
 
 
 async def test_several_headers_list_the_subprotocols_too_H3(gateway: HasUrl) -> None:
-    request = upgrade_request(gateway.url, Sec_WebSocket_Protocol="chat")
+    request = upgrade_request(gateway.url, {"Sec-WebSocket-Protocol": "chat"})
     request = request[:-2] + f"Sec-WebSocket-Protocol: {PLAIN}\r\n\r\n".encode()
     assert await status_of(gateway, request) == 101
 
@@ -107,7 +107,7 @@ async def test_a_token_comes_as_a_subprotocol_and_is_not_echoed_H4(
 
 async def test_a_token_entry_names_no_protocol_H4(gateway: HasUrl, clients: Clients) -> None:
     entry = f"fastcollab.token.{clients.token('alice')}"
-    assert await status_of(gateway, upgrade_request(gateway.url, Sec_WebSocket_Protocol=entry)) == 400
+    assert await status_of(gateway, upgrade_request(gateway.url, {"Sec-WebSocket-Protocol": entry})) == 400
 
 
 async def test_a_token_in_the_query_is_not_looked_at_H4(gateway: HasUrl, clients: Clients) -> None:
@@ -136,8 +136,8 @@ async def test_an_unknown_origin_is_forbidden_H5(start_gateway: StartGateway, cl
         with pytest.raises(InvalidStatus) as refusal:
             await SpecClient.open(gateway.url, origin=origin)
         assert refusal.value.response.status_code == 403
-    for origin in ("https://good.example", None):
-        client = await clients.open(gateway, origin=origin, header_token=clients.token("alice"))
+    for allowed in ("https://good.example", None):
+        client = await clients.open(gateway, origin=allowed, header_token=clients.token("alice"))
         await client.await_connected()
 
 

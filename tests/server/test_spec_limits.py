@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 import pytest
 from tests.server.clients import Clients, HasUrl, StartGateway, settled
 from tests.server.raw_client import CLOSE, TEXT
 from tests.server.spec_client import cursor_frame, cursor_move, envelope
-from tests.server.spec_shapes import RATE_LIMIT
+from tests.server.spec_shapes import RATE_LIMIT, Message
 
 
 @pytest.mark.parametrize("kind", ["operation", "event", "ping", "selection_change", "mixed"])
@@ -20,7 +21,7 @@ async def test_messages_over_the_rate_are_refused_L1(start_gateway: StartGateway
     bob = await clients.enter(gateway, "bob", "r")
     if kind != "operation":
         await asyncio.sleep(0.2)  # join_room was one message
-    messages = {
+    messages: dict[str, dict[str, Any]] = {
         "operation": {"operation": ["a"], "version": 0},
         "event": {"name": "e"},
         "ping": {"timestamp": 1},
@@ -30,8 +31,8 @@ async def test_messages_over_the_rate_are_refused_L1(start_gateway: StartGateway
     for index in range(2 * limit + 4):
         type_ = list(messages)[1 + index % 3] if kind == "mixed" else kind
         ids.append(await alice.send(type_, messages[type_], acknowledgment=True))
-    errors = []
-    carried_out = []
+    errors: list[dict[str, Any]] = []
+    carried_out: list[str] = []
     while len(errors) + len(carried_out) < len(ids):
         await alice.expect_any("ack", "error")
         carried_out += [message.payload["messageId"] for message in alice.take("ack")]
@@ -73,7 +74,7 @@ async def test_the_messages_of_a_batch_are_counted_one_by_one_L1_D1(
     alice = await clients.enter(gateway, "alice")
     messages = [envelope("ping", {"timestamp": index}) for index in range(30)]
     await alice.send("batch", {"messages": messages, "compressed": False})
-    answered = []
+    answered: list[Message] = []
     while len(answered) < 30:
         await alice.expect_any("pong", "error")
         answered += alice.take("pong", "error")
@@ -163,7 +164,7 @@ async def test_a_burst_within_the_bound_is_delivered_whole_L2(gateway: HasUrl, c
     await alice.barrier()
     await asyncio.sleep(0.2)
     slow.resume_reading()
-    names = []
+    names: list[str] = []
     while len(names) < 70:
         message = await slow.message()
         if message["type"] == "event":

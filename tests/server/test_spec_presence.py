@@ -94,7 +94,8 @@ async def test_an_event_reaches_every_other_connection_in_the_room_V2(gateway: H
     own = await clients.enter(gateway, "alice", "r")
     bob = await clients.enter(gateway, "bob", "r", batched=True)
     outside = await clients.enter(gateway, "carol", "s")
-    for data in ({"any": ["thing", 1.5, None, "é😀\u2028"]}, None, 0, "", False, []):
+    payloads: list[Any] = [{"any": ["thing", 1.5, None, "é😀\u2028"]}, None, 0, "", False, []]
+    for data in payloads:
         await alice.send("event", {"name": "n" * 128, "data": data})
         for receiver in (own, bob):
             event = await receiver.expect("event")
@@ -167,7 +168,7 @@ async def test_each_kind_is_relayed_at_once_and_then_once_per_interval_V3(
     for number in range(updates):
         await alice.send(*sent(number))
         await asyncio.sleep(began + 1.2 * (number + 1) / updates - clock.time())
-    arrivals = []
+    arrivals: list[tuple[int, float]] = []
     while not arrivals or arrivals[-1][0] != last:
         message = await bob.expect("presence_update")
         assert list(message.payload["presence"]) == [field]
