@@ -1,0 +1,201 @@
+"""The command line.
+
+A command imports what it needs when it runs, so that ``fastcollab version`` does not wait for the gateway's
+modules. What a command has been asked for goes to the standard output; whatever keeps it from doing so is one
+line each on the standard error stream, and a non-zero exit code: 1, or 2 where the command line itself is
+wrong.
+
+A further command is a function that is registered at the end of this module: ``app.command()(function)``.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from fastcollab import __version__
+
+if TYPE_CHECKING:
+    from fastcollab.config import Config
+
+app = typer.Typer(
+    help="A WebSocket gateway for real-time collaboration.",
+    no_args_is_help=True,
+    add_completion=False,
+    # Typer's own tracebacks would show local variables, and with them tokens and secrets.
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="Check, show and explain the configuration.", no_args_is_help=True)
+
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.", show_default=False)
+]
+
+
+def main() -> None:
+    """The entry point of the command ``fastcollab``."""
+    app(prog_name="fastcollab")
+
+
+def serve(
+    config: ConfigOption = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on (server.host).")] = None,
+    port: Annotated[int | None, typer.Option(help="TCP port, 0: any free one (server.port).")] = None,
+    engine: Annotated[
+        str | None, typer.Option(metavar="URL", help="Where documents live (engine.url).")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any other setting, by its dotted key."),
+    ] = None,
+) -> None:
+    """Run the gateway until it is told to stop (SIGTERM, or Ctrl-C)."""
+    from fastcollab.config import Setting
+
+    overrides: dict[str, object] = {}
+    for assignment in settings or []:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            _fail([f"--set takes KEY=VALUE, not {assignment!r}"])
+        overrides[key] = Setting(value, "flag --set")
+    for flag, key, given in (
+        ("--host", "server.host", host),
+        ("--port", "server.port", port),
+        ("--engine", "engine.url", engine),
+    ):
+        if given is not None:
+            overrides[key] = Setting(given, f"flag {flag}")
+    loaded = _load(config, overrides, needs_key=True)
+
+    import uvloop
+
+    from fastcollab.logs import configure_logging
+
+    configure_logging(loaded)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_run_gateway(loaded))
+
+
+async def _run_gateway(config: "Config") -> None:
+    """Runs a gateway to its end; signals are heeded from when it accepts connections."""
+    from fastcollab.server.gateway import Gateway
+
+    async with AsyncExitStack() as running:
+        try:
+            gateway = await running.enter_async_context(Gateway(config))
+        except OSError as error:
+            _fail([f"cannot listen on {config.server.host}:{config.server.port}: {_reason(error)}"])
+
+        loop = asyncio.get_running_loop()
+
+        def drain() -> None:
+            gateway.close_soon()
+            # Whoever presses Ctrl-C a second time does not want to wait for the drain.
+            loop.remove_signal_handler(signal.SIGINT)
+
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, drain)
+        typer.echo(f"fastcollab {__version__} accepts connections on {gateway.url}")
+        await gateway.wait_closed()
+
+
+def token(
+    user: Annotated[str, typer.Option(metavar="ID", help="The user's id (sub).")],
+    rooms: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN=PERMISSION", help="Rooms by glob pattern, with read, write or admin."),
+    ] = None,
+    ttl: Annotated[int, typer.Option(metavar="SECONDS", help="How long the token is valid.")] = 3600,
+    name: Annotated[str | None, typer.Option(help="The name that others see.")] = None,
+    color: Annotated[str | None, typer.Option(metavar="#RRGGBB", help="The user's color.")] = None,
+    private_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM file to sign with, for public-key algorithms.")
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Print a signed token that the gateway of this configuration accepts."""
+    loaded = _load(config)
+    from fastcollab.tokens import sign_token
+
+    permissions: dict[str, str] = {}
+    for assignment in rooms or []:
+        pattern, equals, permission = assignment.rpartition("=")
+        if not equals:
+            _fail([f"--rooms takes PATTERN=PERMISSION, not {assignment!r}"])
+        permissions[pattern] = permission
+    try:
+        pem = private_key.read_bytes() if private_key else None
+        signed = sign_token(
+            loaded, user, rooms=permissions or None, ttl=ttl, name=name, color=color, private_key=pem
+        )
+    except OSError as error:
+        _fail([f"{private_key} cannot be read: {_reason(error)}"])
+    except ValueError as error:
+        _fail([str(error)])
+    typer.echo(signed)
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"fastcollab {__version__}")
+
+
+def check_config(config: ConfigOption = None) -> None:
+    """Say whether a gateway could start with this configuration, or all that is wrong with it."""
+    _load(config, needs_key=True)
+    typer.echo("configuration is valid")
+
+
+def show_config(config: ConfigOption = None) -> None:
+    """Print the values in force, with the source of each; secrets are masked."""
+    from fastcollab.config import effective_config
+
+    typer.echo(effective_config(_load(config)), nl=False)
+
+
+def print_defaults() -> None:
+    """Print a configuration file with every setting, its meaning and its default."""
+    from fastcollab.config import config_reference
+
+    typer.echo(config_reference(), nl=False)
+
+
+def _load(path: Path | None, overrides: dict[str, object] | None = None, needs_key: bool = False) -> "Config":
+    """The configuration. Problems end the command, with a line each on the standard error stream."""
+    from fastcollab.config import Config, ConfigError
+
+    try:
+        config = Config.load(path, overrides)
+        if needs_key:
+            config.require_key()
+    except ConfigError as error:
+        _fail([str(problem) for problem in error.problems])
+    return config
+
+
+def _fail(lines: Sequence[str]) -> NoReturn:
+    for line in lines:
+        typer.echo(f"fastcollab: {line}", err=True)
+    raise typer.Exit(1)
+
+
+def _reason(error: OSError) -> str:
+    """Why a system call failed, without what ``str`` and the event loop put around it."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
+
+
+app.command()(serve)
+app.command()(token)
+app.command()(version)
+app.add_typer(config_app, name="config")
+config_app.command("check")(check_config)
+config_app.command("show")(show_config)
+config_app.command("defaults")(print_defaults)

@@ -1,0 +1,44 @@
+"""The gateway's configuration: what can be set, from where it is read, and how it is shown."""
+
+from fastcollab.config.model import Config, section_models, setting_fields
+from fastcollab.config.problems import ConfigError, ConfigProblem
+from fastcollab.config.reference import MASK, config_reference, effective_config
+from fastcollab.config.sections import (
+    HMAC_KEY_BYTES,
+    PUBLIC_KEY_ALGORITHMS,
+    AuthConfig,
+    ClientConfig,
+    DocumentsConfig,
+    EngineConfig,
+    FanoutConfig,
+    LimitsConfig,
+    LogConfig,
+    PresenceConfig,
+    RoomsConfig,
+    ServerConfig,
+)
+from fastcollab.config.sources import Setting
+
+__all__ = [
+    "HMAC_KEY_BYTES",
+    "MASK",
+    "PUBLIC_KEY_ALGORITHMS",
+    "AuthConfig",
+    "ClientConfig",
+    "Config",
+    "ConfigError",
+    "ConfigProblem",
+    "DocumentsConfig",
+    "EngineConfig",
+    "FanoutConfig",
+    "LimitsConfig",
+    "LogConfig",
+    "PresenceConfig",
+    "RoomsConfig",
+    "ServerConfig",
+    "Setting",
+    "config_reference",
+    "effective_config",
+    "section_models",
+    "setting_fields",
+]

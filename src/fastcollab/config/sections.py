@@ -1,0 +1,334 @@
+"""Every setting with its type, its bounds, its default and its meaning, in one model per section.
+
+The models are the only place where a setting is described: what ``fastcollab config defaults`` prints and
+what ``docs/configuration.md`` tabulates is read from them.
+
+Text stands for any type, because the environment and flags have nothing else: numbers and ``true``/``false``
+are read from it, and a list is written with commas or as a JSON array.
+
+A validator that compares two settings belongs to the later one of the two, since pydantic checks the fields
+of a model in order and shows a validator only those before it. Messages of validators continue a sentence
+that begins with the key of the setting: "fanout.max_interval_ms must be at least ...".
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+HMAC_KEY_BYTES: Mapping[str, int] = {"HS256": 32, "HS384": 48, "HS512": 64}
+"""The algorithms with a shared secret, and the fewest bytes that RFC 7518 (section 3.2) allows for it."""
+
+PUBLIC_KEY_ALGORITHMS: tuple[str, ...] = (
+    *("RS256", "RS384", "RS512"),
+    *("PS256", "PS384", "PS512"),
+    *("ES256", "ES384", "ES512"),
+    "EdDSA",
+)
+
+SUPPORTED_ENGINES: tuple[str, ...] = ("memory://",)
+
+Number = TypeVar("Number", int, float)
+
+_ORIGIN = re.compile(r"\*|null|[a-z*][a-z0-9+.*-]*://[^/?#\s]+")
+
+
+def _list_from_text(text: str) -> list[str]:
+    if text.lstrip().startswith("["):
+        try:
+            return list(json.loads(text))
+        except ValueError as error:
+            raise ValueError(f"begins with [ and is not a JSON array: {error}") from None
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _at_least(value: Number, info: ValidationInfo, other: str, section: str) -> Number:
+    """``value``, unless the earlier field ``other`` of the same section, where valid, is greater."""
+    bound = info.data.get(other)
+    if bound is not None and value < bound:
+        raise ValueError(f"must be at least {section}.{other}, {bound:_}, got {value:_}")
+    return value
+
+
+class Section(BaseModel):
+    """What all sections have in common: no unknown key, no change, no infinity, and checked defaults."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        validate_default=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read_text(cls, value: object, info: ValidationInfo) -> object:
+        assert info.field_name is not None  # It is None in validators of whole models only.
+        annotation = cls.model_fields[info.field_name].annotation
+        if isinstance(value, bool) and annotation is not bool:
+            # Python takes True for 1; a port of `true` is a mistake all the same.
+            raise ValueError(f"cannot be {str(value).lower()}")
+        if isinstance(value, str) and annotation in (tuple[str, ...], tuple[str, ...] | None):
+            return _list_from_text(value)
+        return value
+
+
+class ServerConfig(Section):
+    """Where the gateway listens, and how it stops."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on; `0.0.0.0` is every IPv4 interface."""
+
+    port: int = Field(default=8080, ge=0, le=65_535)
+    """TCP port; 0 takes any free one."""
+
+    path: str = Field(default="/ws", pattern=r"^/[^\s?#]*$")
+    """Path of the WebSocket end point."""
+
+    shutdown_timeout: float = Field(default=10.0, ge=0, le=3600)
+    """Seconds that connections have to finish when the gateway is told to stop."""
+
+
+class AuthConfig(Section):
+    """Which tokens are accepted."""
+
+    algorithms: tuple[str, ...] = Field(default=("HS256",), min_length=1)
+    """Signature algorithms accepted in tokens: either of HS256, HS384, HS512 (shared secret), or of
+    RS256-512, PS256-512, ES256-512, EdDSA (public key), never both kinds. The first one signs the tokens
+    of `fastcollab token`.
+    """
+
+    secret: SecretStr | None = None
+    """Shared secret of the HS algorithms: at least 32 bytes (HS384: 48, HS512: 64). Keep it out of files
+    that others can read; the environment variable is `FASTCOLLAB_AUTH__SECRET`.
+    """
+
+    public_key_file: Path | None = None
+    """PEM file with the public key that tokens of the public-key algorithms are checked with."""
+
+    issuer: str | None = Field(default=None, min_length=1)
+    """The `iss` that a token must have; not set: any."""
+
+    audience: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """A token's `aud` must have one of these; not set: tokens must have no `aud`."""
+
+    leeway: float = Field(default=0.0, ge=0, le=300)
+    """Seconds by which the clock of who signs tokens may differ from this one's."""
+
+    allow_query_token: bool = False
+    """Accept a token in the query string as well, where proxies and logs may keep it."""
+
+    connect_timeout: float = Field(default=10.0, gt=0, le=300)
+    """Seconds until a connection without a token must have sent `connect`."""
+
+    @field_validator("algorithms")
+    @classmethod
+    def _check_algorithms(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
+        for name in algorithms:
+            if name.lower() == "none":
+                raise ValueError("cannot have 'none', which would accept tokens that nobody signed")
+            if name not in HMAC_KEY_BYTES and name not in PUBLIC_KEY_ALGORITHMS:
+                known = ", ".join((*HMAC_KEY_BYTES, *PUBLIC_KEY_ALGORITHMS))
+                raise ValueError(f"has an unknown algorithm {name!r}; known are {known}")
+        if len({name in HMAC_KEY_BYTES for name in algorithms}) > 1:
+            raise ValueError(
+                f"mixes shared-secret and public-key algorithms ({', '.join(algorithms)}): whoever knows the "
+                "public key, which is no secret, could then sign tokens with it"
+            )
+        return algorithms
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        algorithms: tuple[str, ...] = info.data.get("algorithms", ())
+        needed = max((HMAC_KEY_BYTES.get(name, 0) for name in algorithms), default=0)
+        if secret is not None and (size := len(secret.get_secret_value().encode())) < needed:
+            raise ValueError(f"must have at least {needed} bytes for {', '.join(algorithms)}, and has {size}")
+        return secret
+
+    @field_validator("public_key_file")
+    @classmethod
+    def _check_public_key_file(cls, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"names {path}, which cannot be read: {error.strerror}") from None
+        if b"PRIVATE KEY-----" in text:
+            raise ValueError(f"names {path}, which has a private key; the gateway needs the public key only")
+        if not re.search(rb"-----BEGIN (RSA )?PUBLIC KEY-----", text):
+            raise ValueError(f"names {path}, which has no public key in PEM form (BEGIN PUBLIC KEY)")
+        return path
+
+    @property
+    def uses_shared_secret(self) -> bool:
+        """Whether tokens are signed and checked with ``secret``, rather than with a pair of keys."""
+        return self.algorithms[0] in HMAC_KEY_BYTES
+
+
+class ClientConfig(Section):
+    """What a single connection may do, and what it costs."""
+
+    allowed_origins: tuple[str, ...] = Field(default=("*",), min_length=1)
+    """Origins of the web pages that may connect, such as `https://app.example.com` or
+    `https://*.example.com`; `*` is every origin. Clients that are no browser send none and may connect.
+    """
+
+    max_message_bytes: int = Field(default=1_048_576, ge=1024, le=268_435_456)
+    """Largest message of a client, bytes."""
+
+    max_outbound_bytes: int = Field(default=8_388_608, ge=65_536, le=1_073_741_824)
+    """Bytes that may wait for one slow connection before it is closed."""
+
+    heartbeat_interval: float = Field(default=25.0, gt=0, le=3600)
+    """Seconds of silence after which a connection is pinged."""
+
+    read_buffer_bytes: int = Field(default=2048, ge=2048, le=1_048_576)
+    """Initial read buffer of a connection, bytes: most of an idle connection's memory. It grows with
+    larger messages.
+    """
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"has {origin!r}, which no browser sends as an origin: write scheme://host or "
+                    "scheme://host:port, in lower case and without a path or a final slash"
+                )
+        return origins
+
+    @field_validator("max_outbound_bytes")
+    @classmethod
+    def _check_outbound(cls, size: int, info: ValidationInfo) -> int:
+        return _at_least(size, info, "max_message_bytes", "client")
+
+
+class LimitsConfig(Section):
+    """How fast clients may send, and how much of the gateway one user may take."""
+
+    cursor_updates: int = Field(default=60, ge=1, le=1_000_000)
+    """Cursor updates per second of one connection."""
+
+    operations: int = Field(default=30, ge=1, le=1_000_000)
+    """Operations per second of one connection."""
+
+    messages: int = Field(default=120, ge=1, le=1_000_000)
+    """Other messages per second of one connection."""
+
+    burst: float = Field(default=2.0, ge=1, le=60)
+    """How many seconds' worth of each of these may come at once."""
+
+    connections_per_user: int = Field(default=5, ge=1, le=1_000_000)
+    """Connections of one user at a time."""
+
+    rooms_per_user: int = Field(default=10, ge=1, le=1_000_000)
+    """Rooms that one user may be in at a time."""
+
+    connections: int = Field(default=0, ge=0, le=10_000_000)
+    """Connections of the whole gateway; 0: no limit."""
+
+
+class RoomsConfig(Section):
+    """Rooms and what may be done in them."""
+
+    default_document_type: Literal["text"] = "text"
+    """Type of a room's document where the first to join names none."""
+
+    default_permission: Literal["none", "read", "write", "admin"] = "write"
+    """What the holder of a token without a `rooms` claim may do in every room."""
+
+    max_participants: int = Field(default=500, ge=1, le=65_535)
+    """Participants of one room."""
+
+    max_messages_per_batch: int = Field(default=100, ge=1, le=10_000)
+    """Messages in one `batch` of a client."""
+
+
+class PresenceConfig(Section):
+    """How participants see each other."""
+
+    grace_period: float = Field(default=10.0, ge=0, le=3600)
+    """Seconds for which a participant who lost connection counts as present."""
+
+    cursor_interval_ms: float = Field(default=16.67, ge=0, le=60_000)
+    """Least time between two cursor updates of one participant, milliseconds."""
+
+    selection_interval_ms: float = Field(default=100.0, ge=0, le=60_000)
+    """Least time between two selections of one participant, milliseconds."""
+
+    update_interval_ms: float = Field(default=500.0, ge=0, le=60_000)
+    """Least time between two other updates of one participant, milliseconds."""
+
+    max_data_bytes: int = Field(default=4096, ge=0, le=1_048_576)
+    """Largest `data` of a participant's presence, bytes of JSON."""
+
+
+class FanoutConfig(Section):
+    """How often a room's gathered cursor updates are sent out; larger rooms take longer intervals."""
+
+    min_interval_ms: float = Field(default=1.0, gt=0, le=1000)
+    """Time between two flushes of the smallest rooms, milliseconds."""
+
+    max_interval_ms: float = Field(default=16.67, gt=0, le=1000)
+    """Time between two flushes of the largest rooms, milliseconds."""
+
+    @field_validator("max_interval_ms")
+    @classmethod
+    def _check_order(cls, interval: float, info: ValidationInfo) -> float:
+        return _at_least(interval, info, "min_interval_ms", "fanout")
+
+
+class DocumentsConfig(Section):
+    """Shared documents and their history."""
+
+    history_operations: int = Field(default=10_000, ge=1, le=10_000_000)
+    """Latest operations kept of a document; a client that missed more gets the whole document."""
+
+    history_seconds: int = Field(default=86_400, ge=0, le=31_536_000)
+    """Seconds for which an operation sent twice is recognised."""
+
+    max_operation_bytes: int = Field(default=1_048_576, ge=1, le=268_435_456)
+    """Largest operation, bytes of JSON."""
+
+    max_document_bytes: int = Field(default=16_777_216, ge=1, le=1_073_741_824)
+    """Largest document, bytes of UTF-8."""
+
+    @field_validator("max_document_bytes")
+    @classmethod
+    def _check_document(cls, size: int, info: ValidationInfo) -> int:
+        return _at_least(size, info, "max_operation_bytes", "documents")
+
+
+class EngineConfig(Section):
+    """What keeps documents and connects gateways with each other."""
+
+    url: str = "memory://"
+    """`memory://` keeps everything in this process, for as long as it runs."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        if url not in SUPPORTED_ENGINES:
+            # A URL may carry a password after its scheme, so the rest is not repeated.
+            scheme, separator, _ = url.partition("://")
+            given = f"of the scheme {scheme}" if separator else "not a URL"
+            raise ValueError(f"is {given}; this version supports only {', '.join(SUPPORTED_ENGINES)}")
+        return url
+
+
+class LogConfig(Section):
+    """What is written to the standard error stream."""
+
+    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    """Least important level that is written."""
+
+    format: Literal["auto", "console", "json"] = "auto"
+    """`console` is for people, `json` has one object per line; `auto` is `console` on a terminal only."""

@@ -1,0 +1,205 @@
+"""A room's document: one order of operations, and a window of history to transform late ones over.
+
+An operation comes with the version that its author saw. If others were committed since, it is transformed over each of them, in their
+order and on the left side, as if it had been made after them: so every copy that has applied the same number of operations is the same
+(TP1; the theory is told in :mod:`fastcollab.ot`). The committed order is the only truth: clients transform what they have not yet had
+acknowledged, the gateway never takes back what it has committed.
+
+Two windows bound what is kept. The *history* holds the last operations, by count and by bytes: an operation against an older version
+cannot be transformed any more (OT6). The *results* hold which version each message became, for as long as the history and at
+least `history_seconds`: the same message again is answered from there and not applied twice (OT5).
+
+A document also is the place where an operation is judged: :meth:`Document.submit` either commits it whole or raises and leaves
+everything as it was.
+"""
+
+from __future__ import annotations
+
+import secrets
+import zlib
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
+from fastcollab.ot import DocumentType, OperationError
+from fastcollab.core.limits import SECOND
+
+Author = tuple[str, str]
+"""A user's id, and the id of the message: together the idempotency key of an operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLimits:
+    """How much of a document is kept, and how large it and its operations may be (bytes; characters count by UTF-8)."""
+
+    operations: int = 10_000
+    bytes: int = 67_108_864
+    seconds: float = 86_400
+    max_operation_bytes: int = 1_048_576
+    max_document_bytes: int = 16_777_216
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An operation as it came; `size` is its length as JSON, in bytes."""
+
+    user_id: str
+    numeric_id: int
+    message_id: str
+    operation: Any
+    version: int
+    size: int
+    checksum: str | None = None
+
+    @property
+    def author(self) -> Author:
+        return self.user_id, self.message_id
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """An operation in the document's order: `operation` leads from version `version - 1` to `version`."""
+
+    version: int
+    operation: Any
+    inverse: Any
+    submission: Submission
+
+
+class Document:
+    """The document of one room, in its newest version, with its history window."""
+
+    def __init__(
+        self,
+        document_type: DocumentType,
+        limits: HistoryLimits,
+        content: Any = None,
+        epoch: str | None = None,
+    ) -> None:
+        self.type = document_type
+        self.epoch = epoch or secrets.token_hex(8)
+        self.version = 0
+        self.content = document_type.create(content)
+        self._limits = limits
+        self._history: deque[Committed] = deque()
+        self._history_bytes = 0
+        self._results: dict[Author, tuple[int, int]] = {}
+
+    @property
+    def oldest(self) -> int:
+        """The oldest version that an operation may have been written against."""
+        return self.version - len(self._history)
+
+    def submit(self, submission: Submission, now: int) -> Committed | int:
+        """Commits the operation; or, if it has been before, gives the version that it became then.
+
+        Raises :class:`VersionMismatch`, :class:`ChecksumFailed` or :class:`InvalidMessage`, and then nothing has changed.
+        """
+        if (result := self._results.get(submission.author)) is not None:
+            return result[0]
+        self._check_version(submission.version)
+        if submission.size > self._limits.max_operation_bytes:
+            raise InvalidMessage(
+                "the operation is too large",
+                path="payload.operation",
+                limit=self._limits.max_operation_bytes,
+                size=submission.size,
+            )
+        try:
+            self.type.check(submission.operation)
+            if submission.checksum is not None:
+                self._check_checksum(submission)
+            operation = submission.operation
+            for earlier in self.since(submission.version):
+                operation = self.type.transform(operation, earlier.operation, "left")
+            content = self.type.apply(self.content, operation)
+            inverse = self.type.invert(operation, self.content)
+        except OperationError as error:
+            raise InvalidMessage(error.reason, path=_path_in_operation(error)) from None
+        self._check_size(content)
+        return self._commit(submission, operation, inverse, content, now)
+
+    def since(self, version: int) -> list[Committed]:
+        """The operations that lead from `version` to the newest; raises :class:`VersionMismatch` if they are not known."""
+        self._check_version(version)
+        missed = self.version - version
+        return [self._history[index] for index in range(len(self._history) - missed, len(self._history))]
+
+    def content_at(self, version: int) -> Any:
+        """The content at an older version, by taking back what was done since; raises :class:`VersionMismatch`."""
+        content = self.content
+        for later in reversed(self.since(version)):
+            content = self.type.apply(content, later.inverse)
+        return content
+
+    def _check_version(self, version: int) -> None:
+        if not self.oldest <= version <= self.version:
+            raise VersionMismatch(
+                "the version is newer than the document"
+                if version > self.version
+                else "the version is too old",
+                version=self.version,
+                oldest=self.oldest,
+            )
+
+    def _check_checksum(self, submission: Submission) -> None:
+        expected = checksum(self.content_at(submission.version))
+        if submission.checksum != expected:
+            raise ChecksumFailed(
+                f"the document at version {submission.version} has another checksum",
+                expected=expected,
+                version=self.version,
+            )
+
+    def _check_size(self, content: Any) -> None:
+        # What is short in characters is short in bytes; the exact size is counted only near the limit.
+        if isinstance(content, str) and len(content) * 4 <= self._limits.max_document_bytes:
+            return
+        size = len(orjson.dumps(content))
+        if size > self._limits.max_document_bytes:
+            raise InvalidMessage(
+                "the document would become too large",
+                path="payload.operation",
+                limit=self._limits.max_document_bytes,
+                size=size,
+            )
+
+    def _commit(
+        self, submission: Submission, operation: Any, inverse: Any, content: Any, now: int
+    ) -> Committed:
+        self.version += 1
+        self.content = content
+        committed = Committed(self.version, operation, inverse, submission)
+        self._history.append(committed)
+        self._history_bytes += submission.size
+        self._results[submission.author] = (self.version, now)
+        self._trim(now)
+        return committed
+
+    def _trim(self, now: int) -> None:
+        limits = self._limits
+        while len(self._history) > limits.operations or (
+            self._history_bytes > limits.bytes and len(self._history) > 1
+        ):
+            self._history_bytes -= self._history.popleft().submission.size
+        kept_since = now - int(limits.seconds * SECOND)
+        while self._results:
+            author = next(iter(self._results))
+            version, committed_at = self._results[author]
+            if version > self.oldest or committed_at >= kept_since:
+                break
+            del self._results[author]
+
+
+def checksum(content: Any) -> str:
+    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8)."""
+    return f"{zlib.crc32(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)):08x}"
+
+
+def _path_in_operation(error: OperationError) -> str:
+    return "payload.operation" + "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path
+    )

@@ -1,0 +1,85 @@
+"""What the core wants done: the only way in which its rules reach sockets, clocks and stores.
+
+A method of the core returns a list of these; the shell carries them out in their order. :class:`Verify` and :class:`Enter` ask for
+something that may take time: the shell calls back with the result, and messages of the connection that come meanwhile wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastcollab.errors import CloseCode
+from fastcollab.messages import Connect, JoinRoom, ServerPayload
+
+if TYPE_CHECKING:
+    from fastcollab.core.room import Room
+    from fastcollab.core.session import Session
+
+
+class Send(NamedTuple):
+    """Send one message to each of the sessions; `room_id` is the room that it concerns."""
+
+    recipients: Sequence[Session]
+    payload: ServerPayload
+    room_id: str | None = None
+
+
+class Close(NamedTuple):
+    """Close the connection, after what has been sent to it."""
+
+    session: Session
+    code: CloseCode
+    reason: str
+
+
+class Verify(NamedTuple):
+    """Verify the token in `message`, then call `session.verified`, or `session.refused` with the error."""
+
+    session: Session
+    message: Connect
+
+
+class Enter(NamedTuple):
+    """Find out what the user may do in the room and open its document, then call `room.enter`."""
+
+    session: Session
+    message: JoinRoom
+
+
+class Flush(NamedTuple):
+    """The room has cursors or selections for its members that are due at `due` (ns, monotonic)."""
+
+    room: Room
+    due: int
+
+
+class Wake(NamedTuple):
+    """Call `room.tick` at `at` (ns, monotonic), and from then on whenever `room.next_due` says."""
+
+    room: Room
+    at: int
+
+
+class Entered(NamedTuple):
+    """The session is a member of the room now, and binary frames go there (R3)."""
+
+    session: Session
+    room: Room
+
+
+class Left(NamedTuple):
+    """The session is no member of the room any more."""
+
+    session: Session
+    room: Room
+
+
+class Activated(NamedTuple):
+    """Binary frames of the session go to this room from now on."""
+
+    session: Session
+    room: Room
+
+
+Effect = Send | Close | Verify | Enter | Flush | Wake | Entered | Left | Activated

@@ -1,0 +1,358 @@
+"""A room: who is in it, what they show, and the one document they write.
+
+A *member* is a session, one connection; a *participant* is a user, with as many members as the user has connections here (R6). A
+participant outlives the last of its members by a grace period, so that a lost connection that comes back is not seen as a departure
+and an arrival (R7).
+
+Every method takes the time and returns effects; none waits. What is due later (debounced presence, the end of a grace period) is asked for
+by :meth:`Room.next_due` and done by :meth:`Room.tick`. Cursors go around this module on their hot path: the server puts binary records
+straight into `cursors` and `selections`, under the same rules as :meth:`Room.move` does for those that come as JSON.
+"""
+
+from __future__ import annotations
+
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastcollab import _binary, messages
+from fastcollab.errors import InvalidMessage, RoomFull, VersionMismatch
+from fastcollab.core.document import Document, Submission
+from fastcollab.core.effects import Effect, Entered, Flush, Left, Send, Wake
+from fastcollab.core.instant import Instant
+from fastcollab.core.limits import SECOND
+from fastcollab.core.permissions import Permission
+from fastcollab.core.presence import Debouncer, Participant, cursor_of
+
+if TYPE_CHECKING:
+    from fastcollab.core.session import Session
+
+CURSOR = 1
+SELECTION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSettings:
+    """Limits and intervals of rooms; intervals in ns, `cursor_burst` in seconds' worth of cursors."""
+
+    max_participants: int = 500
+    max_data_bytes: int = 4096
+    grace_period: int = 10 * SECOND
+    selection_interval: int = SECOND // 10
+    update_interval: int = SECOND // 2
+    cursor_updates: int = 60
+    cursor_burst: float = 2.0
+
+
+class Room:
+    """One room with its document. `handle` names it in batched frames."""
+
+    def __init__(self, room_id: str, handle: int, document: Document, settings: RoomSettings) -> None:
+        self.id = room_id
+        self.handle = handle
+        self.document = document
+        self.members: dict[Session, Permission] = {}
+        self.participants: dict[str, Participant] = {}
+        period = SECOND // settings.cursor_updates
+        self.cursors = _binary.RecordBatch(CURSOR, handle, period, int(SECOND * settings.cursor_burst))
+        self.selections = _binary.RecordBatch(SELECTION, handle, settings.selection_interval)
+        self._settings = settings
+        self._selection_changes = Debouncer(settings.selection_interval)
+        self._presence_changes = Debouncer(settings.update_interval)
+        self._absent: set[Participant] = set()
+
+    @property
+    def deserted(self) -> bool:
+        """Nobody is here, and nobody is awaited back."""
+        return not self.participants
+
+    # --- coming and going ---------------------------------------------------------------------------------------------
+
+    def enter(
+        self, session: Session, permission: Permission, request: messages.JoinRoomPayload, now: Instant
+    ) -> list[Effect]:
+        """Makes the session a member; or, if it is one, tells it the full state afresh (R2)."""
+        permission.require(Permission.READ, "joining the room")
+        self._check_document_type(request.document_type)
+        user_id = session.identity.user_id
+        arriving = user_id not in self.participants
+        if arriving:
+            if len(self.participants) >= self._settings.max_participants:
+                raise RoomFull("the room is full", limit=self._settings.max_participants)
+            self._add_participant(session)
+        participant = self.participants[user_id]
+        if session not in self.members:
+            participant.sessions.append(session)
+        participant.absent_since = None
+        self._absent.discard(participant)
+        self.members[session] = permission
+        session.entered(self)
+        effects: list[Effect] = [Entered(session, self), *self._welcome(session, permission, request)]
+        if arriving:
+            joined = messages.UserJoined(self.id, participant.description())
+            effects.append(Send(self._members_but(participant), joined, self.id))
+        return effects
+
+    def leave(self, session: Session) -> list[Effect]:
+        """Ends the session's membership because its user wants so."""
+        effects = self._remove_member(session)
+        effects.append(Send([session], messages.RoomLeft(self.id), self.id))
+        participant = self.participants[session.identity.user_id]
+        if not participant.sessions:
+            effects += self._remove_participant(participant)
+        return effects
+
+    def lose(self, session: Session, farewell: bool, now: Instant) -> list[Effect]:
+        """Ends the membership of a session whose connection is gone. Without a farewell its user may still come back."""
+        effects = self._remove_member(session)
+        participant = self.participants[session.identity.user_id]
+        if not participant.sessions:
+            if farewell or not self._settings.grace_period:
+                effects += self._remove_participant(participant)
+            else:
+                participant.absent_since = now.monotonic
+                self._absent.add(participant)
+                effects.append(Wake(self, self._away_until(participant)))
+        return effects
+
+    def _check_document_type(self, asked: str | None) -> None:
+        if asked is not None and asked != self.document.type.name:
+            raise InvalidMessage(
+                f"the room's document is of type {self.document.type.name!r}",
+                path="payload.documentType",
+                documentType=self.document.type.name,
+            )
+
+    def _add_participant(self, session: Session) -> None:
+        participant = Participant(session.identity)
+        self.participants[participant.user_id] = participant
+        self.cursors.add_slot(participant.cursor)
+        self.selections.add_slot(participant.selection_frame)
+
+    def _remove_participant(self, participant: Participant) -> list[Effect]:
+        del self.participants[participant.user_id]
+        self._absent.discard(participant)
+        self.cursors.remove_slot(participant.cursor)
+        self.selections.remove_slot(participant.selection_frame)
+        self._selection_changes.forget(participant)
+        self._presence_changes.forget(participant)
+        left = messages.UserLeft(self.id, participant.description())
+        return [Send(list(self.members), left, self.id)]
+
+    def _remove_member(self, session: Session) -> list[Effect]:
+        del self.members[session]
+        self.participants[session.identity.user_id].sessions.remove(session)
+        session.left(self)
+        return [Left(session, self)]
+
+    def _welcome(
+        self, session: Session, permission: Permission, request: messages.JoinRoomPayload
+    ) -> Iterable[Effect]:
+        """`room_joined` with the whole state; or with as little as the client has missed (OT9)."""
+        document = self.document
+        recovery: Any = messages.UNSET
+        missed = None
+        if request.last_sync_version is not None:
+            if request.epoch != document.epoch:
+                recovery = messages.Recovery(recovered=False, reason="epoch_changed")
+            else:
+                try:
+                    missed = document.since(request.last_sync_version)
+                    recovery = messages.Recovery(recovered=True, missed=len(missed))
+                except VersionMismatch:
+                    recovery = messages.Recovery(recovered=False, reason="gap_trimmed")
+        content = document.content if missed is None else messages.UNSET
+        state = messages.DocumentState(document.type.name, document.version, document.epoch, content)
+        yield Send(
+            [session],
+            messages.RoomJoined(
+                room_id=self.id,
+                handle=self.handle,
+                participants=[participant.description() for participant in self.participants.values()],
+                document_state=state,
+                version=document.version,
+                permission=permission.word,
+                recovery=recovery,
+            ),
+            self.id,
+        )
+        for committed in missed or ():
+            yield Send(
+                [session], _broadcast(committed.submission, committed.operation, committed.version), self.id
+            )
+
+    # --- presence -----------------------------------------------------------------------------------------------------
+
+    def move(self, session: Session, cursor: messages.CursorMovePayload, now: Instant) -> list[Effect]:
+        """Takes a cursor that came as JSON."""
+        due = self.cursors.put_cursor(
+            self._participant(session).cursor,
+            cursor.x,
+            cursor.y,
+            int(cursor.timestamp) & 0xFFFFFFFF,
+            cursor.viewport_x,
+            cursor.viewport_y,
+            now.monotonic,
+        )
+        return [Flush(self, due)]
+
+    def select(self, session: Session, change: messages.SelectionChangePayload, now: Instant) -> list[Effect]:
+        """Takes a selection that came as JSON; it is bound to the version that it names (V5)."""
+        for index, selected in enumerate(change.ranges):
+            for end in ("anchor", "head"):
+                if not isinstance(getattr(selected, end), int):
+                    raise InvalidMessage(
+                        f"a position in a document of type {self.document.type.name!r} is a number",
+                        path=f"payload.ranges[{index}].{end}",
+                    )
+        version = self.document.version if change.version is None else change.version
+        if version > self.document.version:
+            raise VersionMismatch("the version is newer than the document", version=self.document.version)
+        participant = self._participant(session)
+        participant.selection = messages.Selection(change.ranges, change.color, version)
+        return self._relay(self._selection_changes, participant, {"selection": participant.selection}, now)
+
+    def selected_by_frame(self, session: Session) -> None:
+        """Takes note of a selection that came as a frame, which is in the participant's slot already (B4)."""
+        participant = self._participant(session)
+        position = participant.selection_frame.position()
+        assert position is not None
+        selected = messages.SelectionRange(int(position[0]), int(position[1]))
+        participant.selection = messages.Selection(
+            [selected], participant.identity.color, self.document.version
+        )
+
+    def show(self, session: Session, presence: messages.OwnPresence, now: Instant) -> list[Effect]:
+        """Takes `status` and `data` of a participant."""
+        participant = self._participant(session)
+        changes: dict[str, Any] = {}
+        if presence.data is not messages.UNSET:
+            data = messages.pass_on(presence.data, "payload.presence.data")
+            size = len(bytes(data))
+            if size > self._settings.max_data_bytes:
+                raise InvalidMessage(
+                    "presence data is too large",
+                    path="payload.presence.data",
+                    limit=self._settings.max_data_bytes,
+                    size=size,
+                )
+            participant.data = None if presence.data is None else data
+            changes["data"] = participant.data
+        if presence.status is not messages.UNSET:
+            participant.status = changes["status"] = presence.status
+        return self._relay(self._presence_changes, participant, changes, now) if changes else []
+
+    def announce(self, session: Session, message: messages.Event) -> list[Effect]:
+        """Relays an event to the others, or to one user's connections here (V2)."""
+        data = message.payload.data
+        event = messages.EventSent(
+            name=message.payload.name,
+            user_id=session.identity.user_id,
+            numeric_id=session.identity.numeric_id,
+            data=data if data is messages.UNSET else messages.pass_on(data, "payload.data"),
+        )
+        if message.target_user_id is None:
+            return [Send([member for member in self.members if member is not session], event, self.id)]
+        target = self.participants.get(message.target_user_id)
+        if target is None or not target.sessions:
+            raise InvalidMessage(f"{message.target_user_id!r} is not in the room", path="targetUserId")
+        return [Send(list(target.sessions), event, self.id)]
+
+    def record_updates(self, now: Instant) -> list[tuple[Participant, messages.PresenceUpdate]]:
+        """What has changed in cursors and selection frames since the last call, for connections that get JSON."""
+        changes: dict[str, dict[str, Any]] = {}
+        for slot in self.cursors.take_changes():
+            changes[slot.user_id] = {"cursor": cursor_of(slot)}
+        for slot in self.selections.take_changes():
+            selection = self.participants[slot.user_id].selection
+            changes.setdefault(slot.user_id, {})["selection"] = selection
+        return [
+            (participant, participant.update(changed, now))
+            for participant, changed in (
+                (self.participants[user_id], changed) for user_id, changed in changes.items()
+            )
+        ]
+
+    def known_records(self, now: Instant) -> list[tuple[Participant, messages.PresenceUpdate]]:
+        """Every cursor and selection that is known, for a connection that has missed some."""
+        updates = []
+        for participant in self.participants.values():
+            known: dict[str, Any] = {"cursor": cursor_of(participant.cursor), "selection": participant.selection}
+            known = {field: value for field, value in known.items() if value is not None}
+            if known:
+                updates.append((participant, participant.update(known, now)))
+        return updates
+
+    def _relay(
+        self, debouncer: Debouncer, participant: Participant, changes: dict[str, Any], now: Instant
+    ) -> list[Effect]:
+        if debouncer.offer(participant, changes, now.monotonic):
+            return [self._tell(participant, changes, now)]
+        return [Wake(self, debouncer.due_at(participant))]
+
+    def _tell(self, participant: Participant, changes: dict[str, Any], now: Instant) -> Send:
+        return Send(self._members_but(participant), participant.update(changes, now), self.id)
+
+    def _participant(self, session: Session) -> Participant:
+        return self.participants[session.identity.user_id]
+
+    def _members_but(self, participant: Participant) -> list[Session]:
+        return [member for member in self.members if member not in participant.sessions]
+
+    # --- the document -------------------------------------------------------------------------------------------------
+
+    def submit(self, session: Session, message: messages.Operation, size: int, now: Instant) -> list[Effect]:
+        """Commits an operation, acknowledges it and tells the others (OT3)."""
+        self.members[session].require(Permission.WRITE, "an operation")
+        payload = message.payload
+        submission = Submission(
+            user_id=session.identity.user_id,
+            numeric_id=session.identity.numeric_id,
+            message_id=message.id,
+            operation=payload.operation,
+            version=payload.version,
+            size=size,
+            checksum=payload.checksum,
+        )
+        outcome = self.document.submit(submission, now.monotonic)
+        if isinstance(outcome, int):
+            return [Send([session], messages.Ack(message.id, outcome), self.id)]
+        others = [member for member in self.members if member is not session]
+        return [
+            Send([session], messages.Ack(message.id, outcome.version), self.id),
+            Send(others, _broadcast(submission, outcome.operation, outcome.version), self.id),
+        ]
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def tick(self, now: Instant) -> list[Effect]:
+        """Does what is due by now."""
+        effects: list[Effect] = []
+        for debouncer in (self._selection_changes, self._presence_changes):
+            for participant, changes in debouncer.due(now.monotonic):
+                effects.append(self._tell(participant, changes, now))
+        for participant in [absent for absent in self._absent if self._away_until(absent) <= now.monotonic]:
+            effects += self._remove_participant(participant)
+        return effects
+
+    def next_due(self) -> int | None:
+        """When :meth:`tick` has something to do (ns); None: not as things are."""
+        dues = [self._selection_changes.next_due(), self._presence_changes.next_due()]
+        dues += [self._away_until(participant) for participant in self._absent]
+        return min((due for due in dues if due is not None), default=None)
+
+    def _away_until(self, participant: Participant) -> int:
+        assert participant.absent_since is not None
+        return participant.absent_since + self._settings.grace_period
+
+
+def _broadcast(submission: Submission, operation: Any, version: int) -> messages.OperationBroadcast:
+    return messages.OperationBroadcast(
+        operation=operation,
+        user_id=submission.user_id,
+        numeric_id=submission.numeric_id,
+        message_id=submission.message_id,
+        version=submission.version,
+        transformed_version=version,
+    )

@@ -1,0 +1,48 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any, final
+
+from .._binary import RecordSlot
+from ..core.room import Room
+from ..core.session import Session
+from ._outbox import Outbox
+
+MODE_JSON: int
+MODE_PLAIN: int
+MODE_BATCHED: int
+
+def now_ns() -> int: ...
+@final
+class FlushPacer:
+    shortest: int
+    longest: int
+    stretch: float
+    def __init__(self, shortest: int, longest: int) -> None: ...
+    def interval_for(self, members: int) -> int: ...
+    def tell(self, started: int, ended: int) -> None: ...
+
+@final
+class Member:
+    session: Session
+    channel: Channel
+    mode: int
+    def accepts_updates(self) -> bool: ...
+
+@final
+class Channel:
+    room: Room
+    closed: bool
+    def __init__(
+        self,
+        room: Room,
+        loop: asyncio.AbstractEventLoop,
+        pacer: FlushPacer,
+        send_updates: Callable[[Channel, list[Member], bool], Any],
+        update_interval: int,
+    ) -> None: ...
+    def add(self, session: Session, outbox: Outbox, cursor: RecordSlot, selection: RecordSlot) -> Member: ...
+    def remove(self, member: Member) -> None: ...
+    def close(self) -> None: ...
+    def json_mode_members(self) -> list[Member]: ...
+    def expect(self, due: int) -> None: ...
+    def catch_up(self, member: Member) -> None: ...

@@ -1,0 +1,319 @@
+"""The fan-out of a room: when its gathered records leave, and what each member gets.
+
+The records lie in the room's :class:`~fastcollab._binary.RecordBatch` in the form in which they are sent. A flush hands that one buffer to
+each member's socket: one `send` per member, no copy and no Python object per record or member. A member's own record is left out by putting the
+last one in its place for the time of that send.
+
+When a flush leaves is a balance. At once is best for latency, and costs a `send` per member and update; once per 16.67 ms is cheapest.
+:class:`FlushPacer` chooses an interval between those by the size of the room, since a flush costs as many sends as there are members,
+and lengthens it for all rooms while flushing takes more than a share of the process's time: latency is given away only where it buys something.
+
+Members in JSON mode get `presence_update` messages instead, built by the Python side (`send_updates`) at an interval of their own.
+"""
+
+import logging
+
+from libc.stdint cimport int64_t, uint64_t
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+from .._binary cimport BATCHED as BATCHED_FRAME
+from .._binary cimport BATCH_HEADER_SIZE, RECORD_SIZE, RecordBatch, RecordSlot, store_u16, store_u32, write_plain
+from ._outbox cimport Outbox
+
+log = logging.getLogger(__name__)
+
+MODE_JSON = JSON
+MODE_PLAIN = PLAIN
+MODE_BATCHED = BATCHED
+
+cdef int64_t SECOND = 1_000_000_000
+
+
+cdef int64_t monotonic_ns() noexcept nogil:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return <int64_t> now.tv_sec * SECOND + now.tv_nsec
+
+
+def now_ns() -> int:
+    """The clock of the fan-out: monotonic, in ns. Python's own is another one on some systems."""
+    return monotonic_ns()
+
+
+cdef class FlushPacer:
+    """The interval between two flushes of a room, in ns: from `shortest` in rooms of up to 10 to `longest` in rooms of 100 and more.
+
+    `account` is told of each flush. While flushes take more than 30 % of the time, measured over 100 ms, all intervals are stretched, up to
+    `longest`; below 20 % they shrink again.
+    """
+
+    def __cinit__(self, int64_t shortest, int64_t longest):
+        self.shortest = shortest
+        self.longest = longest
+        self.stretch = 1.0
+
+    cdef int64_t interval(self, Py_ssize_t members) noexcept:
+        cdef double growth = (members - 10) / 90.0
+        cdef double interval = self.shortest
+        if growth > 0:
+            interval += growth * (self.longest - self.shortest)
+        return <int64_t> min(interval * self.stretch, <double> self.longest)
+
+    cdef void account(self, int64_t started, int64_t ended) noexcept:
+        cdef int64_t window = ended - self.window_start
+        cdef double share
+        self.busy += ended - started
+        if window < SECOND // 10:
+            return
+        share = <double> self.busy / window
+        if share > 0.3:
+            self.stretch *= min(share / 0.3, 2.0)
+        elif share < 0.2:
+            self.stretch *= 0.8
+        self.stretch = max(1.0, min(self.stretch, <double> self.longest / max(self.shortest, 1)))
+        self.window_start = ended
+        self.busy = 0
+
+    def interval_for(self, Py_ssize_t members) -> int:
+        """The interval in a room of so many members, in ns."""
+        return self.interval(members)
+
+    def tell(self, int64_t started, int64_t ended) -> None:
+        """Accounts for a flush that lasted from `started` to `ended`, in ns."""
+        self.account(started, ended)
+
+
+cdef class Member:
+    """A session's membership in a room, as the fan-out sees it."""
+
+    def __cinit__(self, object session, Channel channel not None, Outbox outbox not None,
+                  RecordSlot cursor not None, RecordSlot selection not None):
+        self.session = session
+        self.channel = channel
+        self.outbox = outbox
+        self.cursor = cursor
+        self.selection = selection
+
+    @property
+    def mode(self):
+        """In which form the member gets cursors: MODE_JSON, MODE_PLAIN or MODE_BATCHED."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, Mode mode):
+        if (self._mode == JSON) != (mode == JSON):
+            self.channel.json_members += 1 if mode == JSON else -1
+            self.channel.list_changes()
+        self._mode = mode
+
+    cdef void owe(self, RecordBatch batch) noexcept:
+        if batch is self.channel.cursors:
+            if not self.owed_cursors:
+                self.owed_cursors = batch.flushes
+        elif not self.owed_selections:
+            self.owed_selections = batch.flushes
+
+    def accepts_updates(self) -> bool:
+        """Whether JSON updates may be sent now; if not, it is noted that the member is owed them."""
+        if self.outbox.writable:
+            return True
+        self.owed_updates = True
+        return False
+
+
+cdef class Channel:
+    """One room's fan-out.
+
+    `send_updates(channel, members, changed)` is called to send JSON updates: to `members`, of what has changed, or with `changed` false of
+    all that is known. `update_interval` (ns) is the least time between two such calls for changes.
+    """
+
+    def __cinit__(self, object room, object loop, FlushPacer pacer not None, object send_updates, int64_t update_interval):
+        self.room = room
+        self.cursors = room.cursors
+        self.selections = room.selections
+        self.loop = loop
+        self.pacer = pacer
+        self.send_updates = send_updates
+        self.update_interval = update_interval
+        self.members = []
+
+    def add(self, object session, Outbox outbox not None, RecordSlot cursor not None, RecordSlot selection not None) -> Member:
+        """Takes a member in, in JSON mode."""
+        cdef Member member = Member(session, self, outbox, cursor, selection)
+        self.members.append(member)
+        self.json_members += 1
+        self.list_changes()
+        return member
+
+    def remove(self, Member member not None) -> None:
+        """Takes a member out."""
+        self.members.remove(member)
+        if member._mode == JSON:
+            self.json_members -= 1
+            self.list_changes()
+
+    def close(self) -> None:
+        """Ends the fan-out; nothing is sent from here on."""
+        self.closed = True
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+
+    def list_changes(self) -> None:
+        self.cursors.lists_changes = self.selections.lists_changes = self.json_members > 0
+        if not self.json_members:
+            self.cursors.take_changes()
+            self.selections.take_changes()
+
+    def json_mode_members(self) -> list:
+        """The members in JSON mode."""
+        cdef Member member
+        return [member for member in self.members if member._mode == JSON]
+
+    # --- when ---
+
+    cdef int put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1:
+        """Takes a frame that has been checked, and sends it on as soon as its time has come."""
+        cdef int64_t now = monotonic_ns()
+        cdef int64_t due
+        if is_cursor:
+            due = self.cursors.put(member.cursor, frame, size, now)
+        else:
+            due = self.selections.put(member.selection, frame, size, now)
+        self.schedule(due, now)
+        return 0
+
+    def expect(self, int64_t due) -> None:
+        """Something was put into the room's batches from elsewhere; it is due at `due` (ns)."""
+        self.schedule(due, monotonic_ns())
+
+    cdef int schedule(self, int64_t due, int64_t now) except -1:
+        if due <= now:
+            self.run_due(now)
+        elif self.timer is None or due < self.timer_due:
+            self._arm(due, now)
+        return 0
+
+    def _arm(self, int64_t due, int64_t now):
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer_due = due
+        self.timer = self.loop.call_later((due - now) / 1e9, self._on_timer)
+
+    def _on_timer(self):
+        self.timer = None
+        # A timer of the loop may be a little early by this clock, which must not cost another round.
+        self.run_due(max(monotonic_ns(), self.timer_due))
+
+    cdef int run_due(self, int64_t now) except -1:
+        """Does all that is due, and sets the timer for what is not."""
+        cdef int64_t next_due = -1
+        cdef RecordBatch batch
+        if self.closed:
+            return 0
+        for batch in (self.cursors, self.selections):
+            due = batch.next_due()
+            if due is not None and due <= now:
+                self.flush(batch, now)
+                due = batch.next_due()
+            if due is not None and (next_due < 0 or due < next_due):
+                next_due = due
+        if self.json_members and (self.cursors.changed or self.selections.changed):
+            if self.next_update <= now:
+                self.next_update = now + self.update_interval
+                self.send_updates(self, self.json_mode_members(), True)
+            elif next_due < 0 or self.next_update < next_due:
+                next_due = self.next_update
+        if next_due >= 0 and (self.timer is None or next_due < self.timer_due):
+            self._arm(next_due, now)
+        return 0
+
+    # --- what ---
+
+    cdef int flush(self, RecordBatch batch, int64_t now) except -1:
+        cdef int64_t due = batch.begin_flush(now)
+        cdef Member member
+        cdef bint plain_framed = False
+        cdef int64_t interval
+        if batch.count and len(self.members) > self.json_members:
+            for member in self.members:
+                if member._mode == JSON or not member.outbox.is_open():
+                    continue
+                if not member.outbox.writable:
+                    member.owe(batch)
+                    continue
+                if member._mode == PLAIN and not plain_framed:
+                    batch.frame_plain()
+                    plain_framed = True
+                try:
+                    self.send_to(member, batch)
+                except Exception:
+                    # The transport is closing under us; the others must not suffer. Its end is reported by itself.
+                    log.debug("a member's socket refused a flush", exc_info=True)
+        interval = self.pacer.interval(len(self.members)) if batch is self.cursors else 0
+        batch.end_flush(due, now, interval)
+        self.pacer.account(now, monotonic_ns())
+        return 0
+
+    cdef int send_to(self, Member member, RecordBatch batch) except -1:
+        """Sends the batch that is being flushed to a member, without the member's own record."""
+        cdef RecordSlot own = member.slot(batch)
+        cdef Py_ssize_t size
+        cdef unsigned char* frame
+        if own.index >= 0 and batch.count == 1:
+            return 0
+        if member._mode == PLAIN:
+            frame = batch.plain_frames_without(own, &size) if own.index >= 0 else batch.plain_frames(&size)
+            member.outbox.send_raw(<char*> frame, size)
+        elif own.index >= 0:
+            frame = batch.batched_frame_without(own, &size)
+            try:
+                member.outbox.send_frame(<char*> frame, size)
+            finally:
+                batch.restore(own)
+        else:
+            frame = batch.batched_frame(&size)
+            member.outbox.send_frame(<char*> frame, size)
+        return 0
+
+    def catch_up(self, Member member not None) -> None:
+        """Sends what a member has missed while it was not writable: the newest record of each user, once."""
+        cdef uint64_t owed_cursors = member.owed_cursors
+        cdef uint64_t owed_selections = member.owed_selections
+        cdef bint owed_updates = member.owed_updates
+        member.owed_cursors = member.owed_selections = 0
+        member.owed_updates = False
+        if member._mode == JSON:
+            if owed_updates or owed_cursors or owed_selections:
+                self.send_updates(self, [member], False)
+            return
+        if owed_cursors or owed_updates:
+            self.catch_up_batch(member, self.cursors, owed_cursors)
+        if owed_selections or owed_updates:
+            self.catch_up_batch(member, self.selections, owed_selections)
+
+    cdef int catch_up_batch(self, Member member, RecordBatch batch, uint64_t owed) except -1:
+        cdef list slots = batch.missed_since(owed, member.slot(batch))
+        cdef RecordSlot slot
+        cdef bytearray data
+        cdef unsigned char header[BATCH_HEADER_SIZE]
+        cdef unsigned char frame[32]
+        cdef Py_ssize_t size
+        if not slots or not member.outbox.is_open():
+            return 0
+        data = bytearray()
+        if member._mode == BATCHED:
+            store_u16(header, BATCHED_FRAME | batch.kind)
+            store_u16(header + 2, <unsigned short> len(slots))
+            store_u32(header + 4, batch.handle)
+            data += header[:BATCH_HEADER_SIZE]
+            for slot in slots:
+                data += slot.record[:RECORD_SIZE]
+            member.outbox.send_binary(bytes(data))
+        else:
+            for slot in slots:
+                size = write_plain(frame, batch.kind, slot)
+                data += frame[:size]
+            member.outbox.send_raw(data, len(data))
+        return 0

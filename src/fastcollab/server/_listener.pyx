@@ -1,0 +1,245 @@
+"""The receiving side of a connection: frames from picows, messages to the gateway, cursors straight to the room.
+
+picows reads the socket, unmasks and hands over *frames*. What RFC 6455 asks of a server beyond that is done here: fragments are put together,
+reserved bits and close codes checked, text checked to be UTF-8, and the close handshake carried through. Sizes are bounded while a message is
+put together; the rest of one that grows too long is read and dropped, so that the connection can be told and live on (E7).
+
+The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the read buffer, and copied from there into the
+batch of the connection's active room. Everything else goes to the handler, a Python object:
+
+``opened(connection)``, ``text(connection, message)``, ``refused_frame(connection, fault)``, ``no_active_room(connection)``, ``began_binary(connection)``,
+``selected(connection)``, ``too_long(connection, size)``, ``writable(connection)``, ``closing(connection, failed)``,
+``closed(connection, farewell)``.
+"""
+
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport int64_t, uint8_t
+from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_u16
+from ._fanout cimport Member, monotonic_ns
+from ._outbox cimport Outbox
+
+cdef enum CloseStatus:
+    NORMAL = 1000
+    PROTOCOL_ERROR = 1002
+    INVALID_TEXT = 1007
+
+
+cdef Py_ssize_t MAX_REASON = 123  # of a control frame's 125 bytes, two are the code
+
+
+cdef inline bint may_be_received(int code) noexcept:
+    """Whether a peer may send this code in a close frame (RFC 6455, 7.4)."""
+    return (1000 <= code <= 1003) or (1007 <= code <= 1014) or (3000 <= code <= 4999)
+
+
+cdef class Connection(WSListener):
+    """One WebSocket, from its upgrade to its end. `session` is the core's; `batched` tells the subprotocol."""
+
+    cdef:
+        readonly Outbox outbox
+        readonly bint batched            # fastcollab.v1.batch
+        readonly bint sends_binary
+        readonly int64_t opened_at       # ns, monotonic
+        readonly int64_t last_heard      # ns, monotonic
+        public bint probed               # a ping was sent since
+        public object session
+        public object inbox              # messages that wait for an asynchronous step; None: there is no such step
+        public object token              # of the handshake; None once it was looked at
+        public dict members              # by room: the connection's memberships in the fan-out
+        object handler
+        Member active                    # where binary frames go
+        bytearray fragments              # of the message that is being put together; None: there is none
+        WSMsgType fragments_type
+        Py_ssize_t fragments_size        # with those that were dropped
+        Py_ssize_t max_message
+        Py_ssize_t max_backlog
+        bint closing                     # nothing more is read
+
+    def __init__(self, handler, bint batched, token, Py_ssize_t max_message, Py_ssize_t max_backlog):
+        self.handler = handler
+        self.batched = batched
+        self.token = token
+        self.members = {}
+        self.max_message = max_message
+        self.max_backlog = max_backlog
+        self.opened_at = self.last_heard = monotonic_ns()
+
+    # --- called by picows ---
+
+    cpdef on_ws_connected(self, WSTransport transport):
+        # The upgrade request with its headers, and the token in them, is needed no more.
+        transport.request = None
+        transport.response = None
+        # A mark of zero: `pause_writing` as soon as the socket does not take all.
+        transport.underlying_transport.set_write_buffer_limits(high=0)
+        self.outbox = Outbox(transport, self.max_backlog)
+        self.handler.opened(self)
+
+    cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
+        self.last_heard = monotonic_ns()
+        self.probed = False
+        if self.closing or (transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE):
+            return
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self.fail(PROTOCOL_ERROR, "reserved bits are set")
+        elif frame.msg_type == WSMsgType.BINARY and frame.fin and self.fragments is None:
+            self.receive_record(<uint8_t*> frame.payload_ptr, frame.payload_size)
+        elif frame.msg_type == WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif frame.msg_type == WSMsgType.PONG:
+            pass
+        elif frame.msg_type == WSMsgType.CLOSE:
+            self.receive_close(transport, frame)
+        else:
+            self.receive_fragment(frame)
+
+    cpdef on_ws_disconnected(self, WSTransport transport):
+        cdef bint farewell = False
+        self.closing = True
+        self.active = None
+        self.fragments = None
+        if transport.close_handshake is not None and transport.close_handshake.recv is not None:
+            farewell = <int> transport.close_handshake.recv.code == <int> NORMAL
+        if self.outbox is not None:
+            self.outbox.detach()
+        handler = self.handler
+        self.handler = None
+        if handler is not None:
+            handler.closed(self, farewell)
+
+    cpdef pause_writing(self):
+        if self.outbox is not None:
+            self.outbox.pause()
+
+    cpdef resume_writing(self):
+        if self.outbox is not None and self.handler is not None:
+            self.outbox.resume()
+            self.handler.writable(self)
+
+    # --- receiving ---
+
+    cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1:
+        cdef FrameFault fault
+        cdef bint is_cursor
+        if size > self.max_message:
+            self.handler.too_long(self, size)
+            return 0
+        fault = check_frame(data, size)
+        if fault != FRAME_GOOD:
+            self.handler.refused_frame(self, <int> fault)
+            return 0
+        if self.active is None:
+            self.handler.no_active_room(self)
+            return 0
+        if not self.sends_binary:
+            self.sends_binary = True
+            self.handler.began_binary(self)
+        is_cursor = load_u16(data) == CURSOR
+        self.active.channel.put(self.active, is_cursor, data, size)
+        if not is_cursor:
+            self.handler.selected(self)
+        return 0
+
+    cdef int receive_fragment(self, WSFrame frame) except -1:
+        """Takes a text frame, or a part of a message in fragments."""
+        cdef bint starts = frame.msg_type != WSMsgType.CONTINUATION
+        if starts == (self.fragments is not None):
+            self.fail(PROTOCOL_ERROR, "a message began within a message" if starts else "nothing is to be continued")
+            return 0
+        if starts and frame.fin:
+            return self.receive_text(frame.payload_ptr, frame.payload_size)
+        if starts:
+            self.fragments = bytearray()
+            self.fragments_type = frame.msg_type
+            self.fragments_size = 0
+        self.fragments_size += frame.payload_size
+        if self.fragments_size <= self.max_message:
+            self.fragments += frame.payload_ptr[:frame.payload_size]
+        elif self.fragments:
+            self.fragments = bytearray()
+        if not frame.fin:
+            return 0
+        cdef bytearray message = self.fragments
+        self.fragments = None
+        if self.fragments_size > self.max_message:
+            self.handler.too_long(self, self.fragments_size)
+        elif self.fragments_type == WSMsgType.TEXT:
+            self.receive_text(message, len(message))
+        else:
+            self.receive_record(<uint8_t*> <char*> message, len(message))
+        return 0
+
+    cdef int receive_text(self, const char* data, Py_ssize_t size) except -1:
+        if size > self.max_message:
+            self.handler.too_long(self, size)
+            return 0
+        try:
+            message = PyUnicode_DecodeUTF8(data, size, NULL)
+        except UnicodeDecodeError:
+            self.fail(INVALID_TEXT, "text is not UTF-8")
+            return 0
+        self.handler.text(self, message)
+        return 0
+
+    cdef int receive_close(self, WSTransport transport, WSFrame frame) except -1:
+        """Answers a close frame, or takes it as the answer to ours; then the TCP connection ends."""
+        cdef int code = <int> frame.get_close_code() if frame.payload_size else <int> NORMAL
+        self.closing = True
+        if not may_be_received(code):
+            transport.send_close(<WSCloseCode> PROTOCOL_ERROR, b"the close code is not allowed")
+        elif not transport.is_close_frame_sent:
+            transport.send_close(<WSCloseCode> code)
+        transport.disconnect()
+        return 0
+
+    # --- used by the gateway ---
+
+    @property
+    def open(self):
+        """Whether the connection can still be talked to."""
+        return self.outbox is not None and self.outbox.is_open()
+
+    def activate(self, Member member) -> None:
+        """Binary frames go to this membership from now on; None: they are refused."""
+        self.active = member
+
+    def ping(self) -> None:
+        """Asks for a sign of life."""
+        if self.open:
+            self.probed = True
+            self.outbox.transport.send_ping()
+
+    def close(self, int code, str reason="") -> None:
+        """Begins the close handshake; the client's answer ends the connection. `reason` is cut to what fits into the frame."""
+        if self.open:
+            self.send_close(code, reason)
+            self.handler.closing(self, False)
+
+    cdef int fail(self, int code, str reason) except -1:
+        """Ends the connection of a client that does not keep to the WebSocket protocol, without waiting for its answer."""
+        if self.open:
+            self.send_close(code, reason)
+            self.closing = True
+            self.handler.closing(self, True)
+        return 0
+
+    cdef int send_close(self, int code, str reason) except -1:
+        self.outbox.transport.send_close(<WSCloseCode> code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
+        return 0
+
+    def abort(self) -> None:
+        """Ends the TCP connection at once."""
+        if self.outbox is not None and self.outbox.transport is not None:
+            self.outbox.transport.disconnect(False)
+
+    def pause_reading(self) -> None:
+        """Lets what the client sends wait in its socket."""
+        if self.open:
+            self.outbox.transport.underlying_transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Undoes :meth:`pause_reading`."""
+        if self.open:
+            self.outbox.transport.underlying_transport.resume_reading()

@@ -1,0 +1,13 @@
+"""The clock, read at the rim: the core is told the time."""
+
+from __future__ import annotations
+
+import time
+
+from fastcollab.core.instant import Instant
+from fastcollab.server._fanout import now_ns
+
+
+def instant() -> Instant:
+    """Now, by the clock of the fan-out and by the calendar."""
+    return Instant(now_ns(), time.time_ns() // 1_000_000)

@@ -1,0 +1,338 @@
+"""Between connections and the core: messages in, effects out.
+
+A text message is decoded and given to its session; the effects that come back are carried out in their order. Two of them take time,
+verifying a token and entering a room: while one is under way for a connection, what the connection sends next waits in its inbox, so
+that the messages of a connection are carried out in their order (E5). An inbox that grows long stops the reading of its socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from msgspec import Raw
+
+from fastcollab import _binary, messages, ot
+from fastcollab.core.effects import Activated, Close, Effect, Enter, Entered, Flush, Left, Send, Verify, Wake
+from fastcollab.core.permissions import Permission, granted
+from fastcollab.core.room import Room
+from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, unpack
+from fastcollab.errors import (
+    CloseCode,
+    InternalError,
+    InvalidMessage,
+    NotAuthenticated,
+    ProtocolError,
+    RoomNotFound,
+)
+from fastcollab.ports import ConnectionRegistry
+from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
+from fastcollab.server._listener import Connection
+from fastcollab.server.auth import TokenVerifier
+from fastcollab.server.clock import instant
+from fastcollab.server.rooms import Rooms
+
+log = logging.getLogger(__name__)
+
+#: Messages in an inbox beyond which the connection's socket is not read.
+_INBOX_LIMIT = 64
+#: How long (s) a client has to answer a close frame, and one that broke the protocol.
+_CLOSE_TIMEOUT = 5.0
+_FAIL_TIMEOUT = 0.05
+
+_Item = str | tuple[messages.ClientMessage, int] | ProtocolError | messages.Ack
+
+
+class Dispatcher:
+    """The handler of all connections of a gateway (see :mod:`fastcollab.server._listener`)."""
+
+    rooms: Rooms
+
+    def __init__(
+        self,
+        registry: ConnectionRegistry,
+        verifier: TokenVerifier,
+        settings: SessionSettings,
+        *,
+        default_permission: Permission,
+        default_document_type: str,
+        run: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self.connections: set[Connection] = set()
+        self._registry = registry
+        self._verifier = verifier
+        self._settings = settings
+        self._default_permission = default_permission
+        self._default_document_type = default_document_type
+        self._run = run
+        self._ending: dict[Connection, asyncio.TimerHandle] = {}
+
+    # --- called by connections ----------------------------------------------------------------------------------------
+
+    def opened(self, connection: Connection) -> None:
+        self.connections.add(connection)
+        connection.session = Session(messages.new_id(), self._settings, connection)
+        token, connection.token = connection.token, None
+        if token is not None:
+            self._begin(connection, self._verify(connection.session, token, None))
+
+    def text(self, connection: Connection, message: str) -> None:
+        inbox = connection.inbox
+        if inbox is None:
+            self._take(connection, message)
+            return
+        inbox.append(message)
+        if len(inbox) == _INBOX_LIMIT:
+            connection.pause_reading()
+
+    def refused_frame(self, connection: Connection, fault: int) -> None:
+        self._tell(connection.session, InvalidMessage(_binary.fault_reason(fault), path="frame"))
+
+    def no_active_room(self, connection: Connection) -> None:
+        if connection.inbox is not None:
+            return  # a token or a room is on its way; a cursor before it is of no use to anyone
+        if connection.session.authenticated:
+            self._tell(connection.session, RoomNotFound("the connection is in no room"))
+        else:
+            self._tell(connection.session, NotAuthenticated("the connection has no token yet: send connect"))
+
+    def began_binary(self, connection: Connection) -> None:
+        self._set_modes(connection)
+
+    def selected(self, connection: Connection) -> None:
+        room = connection.session.active_room
+        assert room is not None
+        room.selected_by_frame(connection.session)
+
+    def too_long(self, connection: Connection, size: int) -> None:
+        limit = self._settings.limits.max_message_bytes
+        self._tell(connection.session, InvalidMessage("the message is too long", path="", limit=limit, size=size))
+
+    def writable(self, connection: Connection) -> None:
+        for member in connection.members.values():
+            member.channel.catch_up(member)
+
+    def closing(self, connection: Connection, failed: bool) -> None:
+        timeout = _FAIL_TIMEOUT if failed else _CLOSE_TIMEOUT
+        loop = asyncio.get_running_loop()
+        self._ending[connection] = loop.call_later(timeout, connection.abort)
+
+    def closed(self, connection: Connection, farewell: bool) -> None:
+        self.connections.discard(connection)
+        if (timer := self._ending.pop(connection, None)) is not None:
+            timer.cancel()
+        session = connection.session
+        registered = session.authenticated
+        self.carry_out(session.closed(farewell, instant()))
+        session.shell = None
+        if registered:
+            self._run(self._registry.unregister(session.identity.user_id, session.connection_id))
+
+    # --- messages -----------------------------------------------------------------------------------------------------
+
+    def _take(self, connection: Connection, item: _Item) -> None:
+        session = connection.session
+        if isinstance(item, str):
+            self._take_text(connection, item)
+        elif isinstance(item, ProtocolError):
+            self._tell(session, item)
+        elif isinstance(item, messages.Ack):
+            self._send([session], item, None)
+        else:
+            message, size = item
+            self._attempt(session, message, lambda: self.carry_out(session.receive(message, size, instant())))
+
+    def _take_text(self, connection: Connection, text: str) -> None:
+        try:
+            message = messages.decode(text)
+            if not isinstance(message, messages.Batch):
+                self._take(connection, (message, len(text)))
+                return
+            items: list[_Item] = [*unpack(message, self._settings.limits.max_messages_per_batch)]
+        except InvalidMessage as error:
+            self._tell(connection.session, error)
+            return
+        if message.acknowledgment:
+            items.append(messages.Ack(message.id))
+        while items and connection.inbox is None:
+            self._take(connection, items.pop(0))
+        if connection.inbox is not None:
+            connection.inbox.extend(items)
+
+    def _attempt(self, session: Session, message: messages.ClientMessage | None, deed: Callable[[], None]) -> None:
+        """Does what `message` asks for, and tells its sender if it fails."""
+        try:
+            deed()
+        except ProtocolError as error:
+            self._tell(session, error, message)
+        except Exception:
+            log.exception("a message could not be carried out")
+            self._tell(session, InternalError("the gateway failed to carry this out"), message)
+
+    def _tell(
+        self, session: Session, error: ProtocolError, message: messages.ClientMessage | None = None
+    ) -> None:
+        message_id = None if message is None else message.id
+        room_id = None if message is None else message.room_id
+        self._send([session], messages.ErrorSent.of(error, message_id), room_id)
+
+    def _begin(self, connection: Connection, step: Coroutine[Any, Any, None]) -> None:
+        """Runs a step that takes time; the connection's next messages wait for its end."""
+        connection.inbox = deque()
+
+        async def run() -> None:
+            try:
+                await step
+            finally:
+                self._end(connection)
+
+        self._run(run())
+
+    def _end(self, connection: Connection) -> None:
+        inbox, connection.inbox = connection.inbox, None
+        assert inbox is not None
+        if len(inbox) >= _INBOX_LIMIT:
+            connection.resume_reading()
+        while inbox and connection.open:
+            self._take(connection, inbox.popleft())
+            if connection.inbox is not None:
+                connection.inbox.extend(inbox)
+                return
+
+    async def _verify(self, session: Session, token: str, message: messages.Connect | None) -> None:
+        try:
+            claims = self._verifier.verify(token)
+            if session.authenticated and claims.user_id != session.identity.user_id:
+                raise NotAuthenticated("the token is for another user", path="payload.token")
+            if session.authenticated:
+                number = session.identity.numeric_id
+            else:
+                limit = self._settings.limits.connections
+                number = await self._registry.register(claims.user_id, session.connection_id, limit)
+            if session.state is SessionState.CLOSED:
+                await self._registry.unregister(claims.user_id, session.connection_id)
+                return
+            identity = Identity(
+                claims.user_id, number, claims.name, claims.color, claims.rooms, claims.expires_at
+            )
+            effects = session.verified(identity, message, instant())
+        except ProtocolError as error:
+            effects = session.refused(error, message)
+        self.carry_out(effects)
+
+    async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
+        request = message.payload
+        try:
+            permission = granted(session.identity.rooms, request.room_id, self._default_permission)
+            permission.require(Permission.READ, "joining the room")
+            document_type = request.document_type or self._default_document_type
+            if document_type not in ot.types:
+                known = ", ".join(sorted(ot.types))
+                raise InvalidMessage(f"the document types are: {known}", path="payload.documentType")
+            room = await self.rooms.open(request.room_id, document_type)
+            if session.state is SessionState.CLOSED:
+                self.rooms.retire(room)
+                return
+            try:
+                effects = room.enter(session, permission, request, instant())
+            except ProtocolError:
+                self.rooms.retire(room)
+                raise
+            self._attempt(session, message, lambda: self.carry_out(session.joined(message, effects)))
+        except ProtocolError as error:
+            self._tell(session, error, message)
+        except Exception:
+            log.exception("a room could not be entered")
+            self._tell(session, InternalError("the gateway failed to open the room"), message)
+
+    # --- effects ------------------------------------------------------------------------------------------------------
+
+    def carry_out(self, effects: list[Effect]) -> None:
+        """Does what the core wants done, in order."""
+        for effect in effects:
+            match effect:
+                case Send(recipients, payload, room_id):
+                    self._send(recipients, payload, room_id)
+                case Flush(room, due):
+                    self.rooms.channel(room).expect(due)
+                case Wake(room, at):
+                    self.rooms.wake(room, at)
+                case Entered(session, room):
+                    self._entered(session.shell, room)
+                case Activated(session, room):
+                    self._activate(session.shell, room)
+                case Left(session, room):
+                    self._left(session.shell, room)
+                case Verify(session, message):
+                    self._begin(session.shell, self._verify(session, message.payload.token, message))
+                case Enter(session, message):
+                    self._begin(session.shell, self._enter(session, message))
+                case Close(session, code, reason):
+                    session.shell.close(code, reason)
+
+    def _send(self, recipients: Any, payload: messages.ServerPayload, room_id: str | None) -> None:
+        if not recipients:
+            return
+        data = messages.encode(payload, instant().unix, room_id)
+        for session in recipients:
+            connection: Connection | None = session.shell
+            if connection is not None:
+                self._send_encoded(connection, data)
+
+    def _send_encoded(self, connection: Connection, data: bytes) -> None:
+        if not connection.outbox.send_text(data):
+            connection.close(CloseCode.SLOW_CONSUMER, "too much waits to be read")
+
+    def _entered(self, connection: Connection, room: Room) -> None:
+        if room not in connection.members:
+            participant = room.participants[connection.session.identity.user_id]
+            connection.members[room] = self.rooms.channel(room).add(
+                connection.session, connection.outbox, participant.cursor, participant.selection_frame
+            )
+        self._activate(connection, room)
+
+    def _activate(self, connection: Connection, room: Room) -> None:
+        connection.activate(connection.members[room])
+        self._set_modes(connection)
+
+    def _left(self, connection: Connection, room: Room) -> None:
+        member = connection.members.pop(room)
+        member.channel.remove(member)
+        if not connection.members:
+            connection.activate(None)
+        self.rooms.retire(room)
+
+    def _set_modes(self, connection: Connection) -> None:
+        """In which form the connection gets the cursors of each of its rooms (B5 to B7)."""
+        active = connection.session.active_room
+        for room, member in connection.members.items():
+            if connection.batched:
+                member.mode = MODE_BATCHED
+            else:
+                member.mode = MODE_PLAIN if connection.sends_binary and room is active else MODE_JSON
+
+    def send_updates(self, channel: Channel, members: list[Member], changed: bool) -> None:
+        """Sends cursors and selection frames as JSON: what has changed, or to a member that missed some, all that is known."""
+        room = channel.room
+        now = instant()
+        updates = room.record_updates(now) if changed else room.known_records(now)
+        encoded = {
+            participant.user_id: Raw(messages.encode(update, now.unix, room.id)) for participant, update in updates
+        }
+        shared: bytes | None = None
+        for member in members:
+            user_id = member.session.identity.user_id
+            if encoded.keys() <= {user_id} or not member.accepts_updates():
+                continue
+            if user_id in encoded:
+                others = [update for who, update in encoded.items() if who != user_id]
+                data = self._encode_batch(others, now.unix, room)
+            else:
+                data = shared = shared or self._encode_batch(list(encoded.values()), now.unix, room)
+            self._send_encoded(member.session.shell, data)
+
+    def _encode_batch(self, updates: list[Raw], unix: int, room: Room) -> bytes:
+        return messages.encode(messages.BatchSent(updates, compressed=False), unix, room.id)

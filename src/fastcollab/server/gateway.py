@@ -1,0 +1,279 @@
+"""The gateway: everything put together, started, watched and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+
+from picows import WSUpgradeRequest, WSUpgradeResponse, ws_create_server
+from picows.api import WSUpgradeResponseWithListener
+
+from fastcollab.config import Config
+from fastcollab.core.document import HistoryLimits
+from fastcollab.core.limits import SECOND
+from fastcollab.core.permissions import Permission
+from fastcollab.core.room import RoomSettings
+from fastcollab.core.session import SessionSettings, SessionState
+from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
+from fastcollab.errors import CloseCode
+from fastcollab.messages import LimitsInForce
+from fastcollab.server._fanout import FlushPacer, now_ns
+from fastcollab.server._listener import Connection
+from fastcollab.server.auth import TokenVerifier
+from fastcollab.server.dispatcher import Dispatcher
+from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
+from fastcollab.server.rooms import Rooms
+
+log = logging.getLogger(__name__)
+
+_MILLISECOND = 1_000_000
+#: How long (s) an upgrade request may take to arrive.
+_HANDSHAKE_TIMEOUT = 10.0
+_ACCEPT_BACKLOG = 1024
+
+
+class _PicowsLogger(logging.LoggerAdapter[logging.Logger]):
+    """What picows logs. Not a `Logger` itself, of which picows would make another for each connection.
+
+    What it calls errors are clients that break the WebSocket protocol, of which there may be as many as an attacker likes.
+    """
+
+    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.debug(msg, *args, **kwargs)
+
+    def info(self, msg: object, *args: object, **kwargs: Any) -> None:
+        self.debug(msg, *args, **kwargs)
+
+
+class Gateway:
+    """A gateway for one process, configured once.
+
+    ::
+
+        async with Gateway(Config(auth={"secret": "…"})) as gateway:
+            print(gateway.url)
+            await gateway.wait_closed()
+
+    It runs on the event loop on which it is started; uvloop is the fast one.
+    """
+
+    def __init__(self, config: Config) -> None:
+        """Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with."""
+        config.require_key()
+        self.config = config
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closing: asyncio.Task[None] | None = None
+        self._draining = False
+        self._closed = asyncio.Event()
+        self._handshake = HandshakeSettings(
+            path=config.server.path,
+            allowed_origins=config.client.allowed_origins,
+            allow_query_token=config.auth.allow_query_token,
+        )
+        self._registry = MemoryRegistry()
+        self._dispatcher = Dispatcher(
+            self._registry,
+            TokenVerifier(config.auth),
+            _session_settings(config),
+            default_permission=Permission.of_word(config.rooms.default_permission),
+            default_document_type=config.rooms.default_document_type,
+            run=self._run,
+        )
+        self._rooms = self._dispatcher.rooms = Rooms(
+            MemoryDocuments(_history_limits(config)),
+            _room_settings(config),
+            FlushPacer(_ns(config.fanout.min_interval_ms), _ns(config.fanout.max_interval_ms)),
+            _ns(config.presence.cursor_interval_ms),
+            carry_out=self._dispatcher.carry_out,
+            send_updates=self._dispatcher.send_updates,
+            run=self._run,
+        )
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begins to accept connections; raises OSError if the address cannot be had."""
+        client = self.config.client
+        self._server = await ws_create_server(
+            self._accept,
+            self.config.server.host,
+            self.config.server.port,
+            websocket_handshake_timeout=_HANDSHAKE_TIMEOUT,
+            logger_name=_PicowsLogger(logging.getLogger("picows"), {}),
+            enable_auto_pong=False,
+            # A frame up to twice as long as a message may be is read, so that its sender can be told (E7).
+            max_frame_size=2 * client.max_message_bytes,
+            read_buffer_init_size=client.read_buffer_bytes,
+            backlog=_ACCEPT_BACKLOG,
+        )
+        self._sweep()
+
+    @property
+    def port(self) -> int:
+        """The TCP port that the gateway listens on."""
+        assert self._server is not None, "the gateway has not been started"
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def url(self) -> str:
+        """Where clients connect."""
+        host = self.config.server.host
+        return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{self.config.server.path}"
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections there are, authenticated or not."""
+        return len(self._dispatcher.connections)
+
+    @property
+    def room_count(self) -> int:
+        """How many rooms are live."""
+        return len(self._rooms)
+
+    def close_soon(self) -> None:
+        """Begins to stop: no new connections, and those that there are are asked to come back later."""
+        if self._closing is None:
+            self._draining = True
+            self._closing = asyncio.get_running_loop().create_task(self._drain())
+
+    async def wait_closed(self) -> None:
+        """Waits until the gateway has stopped, after :meth:`close_soon`."""
+        await self._closed.wait()
+
+    async def stop(self) -> None:
+        """Stops, and returns when everything has ended."""
+        self.close_soon()
+        await self.wait_closed()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def _drain(self) -> None:
+        assert self._server is not None
+        connections = self._dispatcher.connections
+        self._server.close()
+        for connection in list(connections):
+            connection.close(CloseCode.SERVICE_UNAVAILABLE, "the gateway is stopping")
+        deadline = now_ns() + int(self.config.server.shutdown_timeout * SECOND)
+        while connections and now_ns() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in list(connections):
+            connection.abort()
+        while connections:
+            await asyncio.sleep(0.01)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await self._rooms.close()
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        self._closed.set()
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._ran)
+
+    def _ran(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a background step failed", exc_info=error)
+
+    # --- connections --------------------------------------------------------------------------------------------------
+
+    def _accept(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        try:
+            self._check_capacity()
+            upgrade = judge(request, self._handshake)
+        except UpgradeRefused as refusal:
+            return WSUpgradeResponseWithListener(refusal.response(), None)
+        except Exception:
+            # picows would put the exception's text into its answer.
+            log.exception("an upgrade request could not be judged")
+            response = WSUpgradeResponse.create_error_response(HTTPStatus.INTERNAL_SERVER_ERROR)
+            return WSUpgradeResponseWithListener(response, None)
+        client = self.config.client
+        connection = Connection(
+            self._dispatcher, upgrade.batched, upgrade.token, client.max_message_bytes, client.max_outbound_bytes
+        )
+        return WSUpgradeResponseWithListener(upgrade.response(), connection)
+
+    def _check_capacity(self) -> None:
+        limit = self.config.limits.connections
+        if self._draining:
+            raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is stopping", Retry_After="5")
+        if limit and len(self._dispatcher.connections) >= limit:
+            raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is full", Retry_After="30")
+
+    def _sweep(self) -> None:
+        """Looks after connections that say nothing: no token in time (S1), no sign of life (K1)."""
+        heartbeat = int(self.config.client.heartbeat_interval * SECOND)
+        connect_timeout = int(self.config.auth.connect_timeout * SECOND)
+        now = now_ns()
+        for connection in list(self._dispatcher.connections):
+            silence = now - connection.last_heard
+            if connection.session.state is SessionState.NEW and now - connection.opened_at > connect_timeout:
+                self._dispatcher.carry_out(connection.session.overdue())
+            elif silence > 2 * heartbeat:
+                connection.close(CloseCode.SILENT, "no sign of life")
+            elif silence > heartbeat and not connection.probed:
+                connection.ping()
+        interval = min(1.0, self.config.client.heartbeat_interval / 4, self.config.auth.connect_timeout / 4)
+        self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
+
+
+def _ns(milliseconds: float) -> int:
+    return int(milliseconds * _MILLISECOND)
+
+
+def _session_settings(config: Config) -> SessionSettings:
+    return SessionSettings(
+        limits=LimitsInForce(
+            cursor_updates=config.limits.cursor_updates,
+            operations=config.limits.operations,
+            messages=config.limits.messages,
+            burst=config.limits.burst,
+            connections=config.limits.connections_per_user,
+            rooms=config.limits.rooms_per_user,
+            participants=config.rooms.max_participants,
+            max_message_bytes=config.client.max_message_bytes,
+            max_operation_bytes=config.documents.max_operation_bytes,
+            max_messages_per_batch=config.rooms.max_messages_per_batch,
+        ),
+        heartbeat_interval=int(config.client.heartbeat_interval * 1000),
+    )
+
+
+def _room_settings(config: Config) -> RoomSettings:
+    return RoomSettings(
+        max_participants=config.rooms.max_participants,
+        max_data_bytes=config.presence.max_data_bytes,
+        grace_period=int(config.presence.grace_period * SECOND),
+        selection_interval=_ns(config.presence.selection_interval_ms),
+        update_interval=_ns(config.presence.update_interval_ms),
+        cursor_updates=config.limits.cursor_updates,
+        cursor_burst=config.limits.burst,
+    )
+
+
+def _history_limits(config: Config) -> HistoryLimits:
+    documents = config.documents
+    return HistoryLimits(
+        operations=documents.history_operations,
+        bytes=documents.history_bytes,
+        seconds=documents.history_seconds,
+        max_operation_bytes=documents.max_operation_bytes,
+        max_document_bytes=documents.max_document_bytes,
+    )

@@ -1,0 +1,113 @@
+"""The upgrade request: what it asks for, and what it is refused for (rules H1 to H6).
+
+picows calls the listener's factory before it has validated the upgrade headers, so that nothing is made here but an answer: a
+token is taken out, not looked at. What picows then checks more narrowly than browsers keep to is put in order first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
+
+from multidict import CIMultiDict
+from picows import WSUpgradeRequest, WSUpgradeResponse
+
+PLAIN = "fastcollab.v1"
+BATCHED = "fastcollab.v1.batch"
+TOKEN_PREFIX = "fastcollab.token."
+_MAX_TOKEN = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeSettings:
+    path: str
+    allowed_origins: Sequence[str]
+    allow_query_token: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A request that is granted. `subprotocol` is None if the client asked for none, `token` if it sent none."""
+
+    subprotocol: str | None
+    token: str | None
+
+    @property
+    def batched(self) -> bool:
+        return self.subprotocol == BATCHED
+
+    def response(self) -> WSUpgradeResponse:
+        """The answer to the request."""
+        headers = {} if self.subprotocol is None else {"Sec-WebSocket-Protocol": self.subprotocol}
+        return WSUpgradeResponse.create_101_response(headers)
+
+
+class UpgradeRefused(Exception):
+    """The request is answered with an HTTP status."""
+
+    def __init__(self, status: HTTPStatus, reason: str, **headers: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def response(self) -> WSUpgradeResponse:
+        """The answer to the request."""
+        return WSUpgradeResponse.create_error_response(self.status, f"{self}\n".encode(), self.headers)
+
+
+def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
+    """What the request asks for; raises :class:`UpgradeRefused`. Its `Connection` header is brought into picows' form."""
+    target = urlsplit(request.path.decode("ascii", "replace"))
+    if target.path != settings.path:
+        raise UpgradeRefused(HTTPStatus.NOT_FOUND, f"the gateway is at {settings.path}")
+    headers = request.headers
+    _normalize_connection(headers)
+    if headers.get("Sec-WebSocket-Version", "13").strip() != "13":
+        raise UpgradeRefused(
+            HTTPStatus.UPGRADE_REQUIRED, "WebSocket version 13 is required", Sec_WebSocket_Version="13"
+        )
+    _check_origin(headers.get("Origin"), settings.allowed_origins)
+    offered = _elements(headers, "Sec-WebSocket-Protocol")
+    token = _bearer(headers) or _offered_token(offered)
+    if token is None and settings.allow_query_token:
+        token = next(iter(parse_qs(target.query).get("token", [])), None)
+    return Upgrade(_choose(offered), token)
+
+
+def _normalize_connection(headers: CIMultiDict[str]) -> None:
+    # Firefox sends "keep-alive, Upgrade", as it may.
+    if "upgrade" in [element.lower() for element in _elements(headers, "Connection")]:
+        headers["Connection"] = "Upgrade"
+
+
+def _check_origin(origin: str | None, allowed: Sequence[str]) -> None:
+    if origin is None or any(fnmatchcase(origin.lower(), pattern.lower()) for pattern in allowed):
+        return
+    raise UpgradeRefused(HTTPStatus.FORBIDDEN, "the origin is not allowed (client.allowed_origins)")
+
+
+def _choose(offered: Sequence[str]) -> str | None:
+    known = [protocol for protocol in offered if protocol in (PLAIN, BATCHED)]
+    if offered and not known:
+        raise UpgradeRefused(HTTPStatus.BAD_REQUEST, f"the subprotocols are {PLAIN} and {BATCHED}")
+    return known[0] if known else None
+
+
+def _bearer(headers: CIMultiDict[str]) -> str | None:
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def _offered_token(offered: Sequence[str]) -> str | None:
+    for entry in offered:
+        if entry.startswith(TOKEN_PREFIX) and len(entry) <= _MAX_TOKEN:
+            return entry.removeprefix(TOKEN_PREFIX)
+    return None
+
+
+def _elements(headers: CIMultiDict[str], name: str) -> list[str]:
+    """The elements of a header that is a list, however many lines it has."""
+    return [element.strip() for line in headers.getall(name, []) for element in line.split(",") if element.strip()]

@@ -1,0 +1,122 @@
+"""The rooms that are live in this process, each with its fan-out and its timer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from fastcollab.core.effects import Effect
+from fastcollab.core.room import Room, RoomSettings
+from fastcollab.ports import DocumentStore
+from fastcollab.server._fanout import Channel, FlushPacer, Member
+from fastcollab.server.clock import instant
+
+_HANDLES = 2**32
+
+
+@dataclass(slots=True)
+class _Live:
+    room: Room
+    channel: Channel
+    timer: asyncio.TimerHandle | None = None
+    due: int = 0
+
+
+class Rooms:
+    """Opens rooms when they are first joined and forgets them when they are deserted.
+
+    `carry_out` takes the effects of rooms whose time has come; `send_updates` is the fan-outs' (see
+    :class:`~fastcollab.server._fanout.Channel`); `run` runs a coroutine to its end in the background.
+    """
+
+    def __init__(
+        self,
+        documents: DocumentStore,
+        settings: RoomSettings,
+        pacer: FlushPacer,
+        update_interval: int,
+        *,
+        carry_out: Callable[[list[Effect]], None],
+        send_updates: Callable[[Channel, list[Member], bool], None],
+        run: Callable[[Coroutine[Any, Any, None]], None],
+    ) -> None:
+        self._documents = documents
+        self._settings = settings
+        self._pacer = pacer
+        self._update_interval = update_interval
+        self._carry_out = carry_out
+        self._send_updates = send_updates
+        self._run = run
+        self._live: dict[str, _Live] = {}
+        self._last_handle = 0
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    async def open(self, room_id: str, document_type: str) -> Room:
+        """The room, live from now on. Who does not enter it at once must :meth:`retire` it."""
+        live = self._live.get(room_id)
+        if live is None:
+            document = await self._documents.open(room_id, document_type)
+            live = self._live.get(room_id)
+            if live is None:
+                room = Room(room_id, self._next_handle(), document, self._settings)
+                loop = asyncio.get_running_loop()
+                channel = Channel(room, loop, self._pacer, self._send_updates, self._update_interval)
+                live = self._live[room_id] = _Live(room, channel)
+        return live.room
+
+    def channel(self, room: Room) -> Channel:
+        """The room's fan-out."""
+        return self._live[room.id].channel
+
+    def wake(self, room: Room, at: int) -> None:
+        """Has the room ticked at `at` (ns, monotonic), or earlier if that was asked for already."""
+        live = self._live[room.id]
+        if live.timer is not None:
+            if live.due <= at:
+                return
+            live.timer.cancel()
+        live.due = at
+        delay = max(0, at - instant().monotonic) / 1e9
+        live.timer = asyncio.get_running_loop().call_later(delay, self._tick, live)
+
+    def retire(self, room: Room) -> None:
+        """Forgets the room if it is deserted; its document stays where documents live."""
+        live = self._live.get(room.id)
+        if live is not None and live.room is room and room.deserted:
+            self._close(live)
+            self._run(self._documents.close(room.id))
+
+    async def close(self) -> None:
+        """Forgets all rooms, with whoever is in them."""
+        rooms = list(self._live.values())
+        for live in rooms:
+            self._close(live)
+        for live in rooms:
+            await self._documents.close(live.room.id)
+
+    def _tick(self, live: _Live) -> None:
+        live.timer = None
+        now = instant()
+        # A timer of the loop may be a little early by this clock, which must not cost another round.
+        self._carry_out(live.room.tick(now._replace(monotonic=max(now.monotonic, live.due))))
+        if live.room.deserted:
+            self.retire(live.room)
+        elif (due := live.room.next_due()) is not None:
+            self.wake(live.room, due)
+
+    def _close(self, live: _Live) -> None:
+        del self._live[live.room.id]
+        live.channel.close()
+        if live.timer is not None:
+            live.timer.cancel()
+
+    def _next_handle(self) -> int:
+        in_use = {live.room.handle for live in self._live.values()} if self._last_handle >= _HANDLES // 2 else ()
+        while True:
+            self._last_handle = self._last_handle % (_HANDLES - 1) + 1
+            if self._last_handle not in in_use:
+                return self._last_handle

@@ -1,0 +1,580 @@
+"""The configuration: every setting, every source, every bound, and what is told about mistakes."""
+
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from annotated_types import Ge, Gt, Le
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from fastcollab.config import (
+    AuthConfig,
+    Config,
+    ConfigError,
+    LimitsConfig,
+    Setting,
+    config_reference,
+    effective_config,
+    setting_fields,
+)
+from fastcollab.config.reference import accepted_values, description, toml_value
+
+SECRET = "0123456789abcdef0123456789abcdef"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+# Names and defaults are promises to those who wrote configuration files, so they are spelled out again here.
+PROMISED = """
+server.host = "127.0.0.1"
+server.port = 8080
+server.path = "/ws"
+server.shutdown_timeout = 10.0
+auth.algorithms = ["HS256"]
+auth.leeway = 0.0
+auth.allow_query_token = false
+auth.connect_timeout = 10.0
+client.allowed_origins = ["*"]
+client.max_message_bytes = 1048576
+client.max_outbound_bytes = 8388608
+client.heartbeat_interval = 25.0
+client.read_buffer_bytes = 2048
+limits.cursor_updates = 60
+limits.operations = 30
+limits.messages = 120
+limits.burst = 2.0
+limits.connections_per_user = 5
+limits.rooms_per_user = 10
+limits.connections = 0
+rooms.default_document_type = "text"
+rooms.default_permission = "write"
+rooms.max_participants = 500
+rooms.max_messages_per_batch = 100
+presence.grace_period = 10.0
+presence.cursor_interval_ms = 16.67
+presence.selection_interval_ms = 100.0
+presence.update_interval_ms = 500.0
+presence.max_data_bytes = 4096
+fanout.min_interval_ms = 1.0
+fanout.max_interval_ms = 16.67
+documents.history_operations = 10000
+documents.history_seconds = 86400
+documents.max_operation_bytes = 1048576
+documents.max_document_bytes = 16777216
+engine.url = "memory://"
+log.level = "info"
+log.format = "auto"
+"""
+PROMISED_UNSET = {"auth.secret", "auth.public_key_file", "auth.issuer", "auth.audience"}
+
+TomlFile = Callable[[str], Path]
+
+
+@pytest.fixture(autouse=True)
+def _no_configuration_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("FASTCOLLAB_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def toml_file(tmp_path: Path) -> TomlFile:
+    def write(text: str) -> Path:
+        path = tmp_path / "fastcollab.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def problems_of(make: Callable[[], object]) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert str(caught.value).splitlines() == [str(problem) for problem in caught.value.problems]
+    return [str(problem) for problem in caught.value.problems]
+
+
+def flat(config: Config) -> dict[str, object]:
+    return {
+        f"{section}.{name}": list(value) if isinstance(value, tuple) else value
+        for section, values in config.model_dump().items()
+        for name, value in values.items()
+    }
+
+
+# Names, defaults, sources
+
+
+def test_the_promised_names_and_defaults() -> None:
+    promised = {
+        f"{section}.{name}": value
+        for section, values in tomllib.loads(PROMISED).items()
+        for name, value in values.items()
+    }
+    values = flat(Config())
+    assert {key: value for key, value in values.items() if value is not None} == promised
+    assert {key for key, value in values.items() if value is None} == PROMISED_UNSET
+
+
+def test_each_source_gives_way_to_the_one_above_it(
+    toml_file: TomlFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = toml_file("[limits]\noperations = 1\nmessages = 1\n\ncursor_updates = 1\n")
+    monkeypatch.setenv("FASTCOLLAB_LIMITS__OPERATIONS", "2")
+    monkeypatch.setenv("FASTCOLLAB_LIMITS__MESSAGES", "2")
+    config = Config.load(path, {"limits.operations": Setting("3", "flag --set")})
+
+    limits = config.limits
+    assert (limits.operations, limits.messages, limits.cursor_updates, limits.connections) == (3, 2, 1, 0)
+    assert config.origin("limits.operations") == "flag --set"
+    assert config.origin("limits.messages") == "environment variable FASTCOLLAB_LIMITS__MESSAGES"
+    assert config.origin("limits.cursor_updates") == f"{path}, line 5"
+    assert config.origin("limits.connections") == "default"
+
+
+def test_keyword_arguments_give_only_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTCOLLAB_LIMITS__OPERATIONS", "2")
+    monkeypatch.setenv("FASTCOLLAB_LIMITS__MESSAGES", "2")
+    monkeypatch.setenv("FASTCOLLAB_AUTH__LEEWAY", "5")
+    config = Config(auth={"secret": SECRET}, limits=LimitsConfig(operations=100))
+
+    assert config.auth.secret is not None
+    assert config.auth.secret.get_secret_value() == SECRET
+    assert config.auth.leeway == 5
+    assert config.limits.operations == 100
+    assert config.limits.messages == 2
+    assert config.origin("limits.operations") == "keyword argument limits"
+
+
+def test_overrides_without_a_flag_have_an_origin_too() -> None:
+    assert Config.load(overrides={"server.port": 9000}).origin("server.port") == "override"
+
+
+def test_a_value_that_is_overridden_need_not_be_valid(toml_file: TomlFile) -> None:
+    assert Config.load(toml_file("[server]\nport = -1"), {"server.port": 1}).server.port == 1
+
+
+@pytest.mark.parametrize("text", ["HS256,HS512", " HS256 , HS512 ", '["HS256", "HS512"]'])
+def test_lists_in_text(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTCOLLAB_AUTH__ALGORITHMS", text)
+    assert Config().auth.algorithms == ("HS256", "HS512")
+
+
+def test_scalars_in_text() -> None:
+    overrides = {
+        "auth.allow_query_token": "true",
+        "server.port": "0",
+        "auth.leeway": "1.5",
+        "auth.audience": "a",
+    }
+    config = Config.load(None, overrides)
+    assert (config.auth.allow_query_token, config.server.port, config.auth.leeway) == (True, 0, 1.5)
+    assert config.auth.audience == ("a",)
+
+
+def test_inline_tables_and_dotted_keys_have_lines(toml_file: TomlFile) -> None:
+    path = toml_file(
+        'log = { level = "debug" }\n"server".port = 1\n[ client ] # c\n  max_message_bytes=2048\n'
+    )
+    config = Config.load(path)
+    assert config.origin("log.level") == f"{path}, line 1"
+    assert config.origin("server.port") == f"{path}, line 2"
+    assert config.origin("client.max_message_bytes") == f"{path}, line 4"
+
+
+def test_text_in_a_multi_line_string_does_not_move_a_line(toml_file: TomlFile) -> None:
+    path = toml_file('[auth]\nissuer = "a"\naudience = """\nissuer = 3\n"""\n')
+    assert Config.load(path).origin("auth.issuer") == f"{path}, line 2"
+
+
+def test_a_configuration_never_changes() -> None:
+    config = Config()
+    with pytest.raises(ValidationError, match="frozen"):
+        config.server = config.server
+    with pytest.raises(ValidationError, match="frozen"):
+        config.server.port = 1
+
+
+# The environment
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FASTCOLLAB_SERVICE_HOST", "10.0.0.1"),
+        ("FASTCOLLAB_SERVICE_PORT", "8080"),
+        ("FASTCOLLAB_SERVICE_PORT_WS", "8080"),
+        ("FASTCOLLAB_PORT", "tcp://10.0.0.1:8080"),
+        ("FASTCOLLAB_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+        ("FASTCOLLAB_PORT_8080_TCP_ADDR", "10.0.0.1"),
+        ("FASTCOLLAB_GATEWAY_SERVICE_HOST", "10.0.0.1"),
+        ("FASTCOLLAB_TRACES", "/data/traces"),
+        ("FASTCOLLAB_SERVER__PORT", ""),
+        ("FASTCOLLABX", "1"),
+    ],
+)
+def test_variables_that_are_no_setting(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert Config() == Config.load()
+    assert Config().server.port == 8080
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        (
+            "FASTCOLLAB_SERVR__PORT",
+            "1",
+            "servr.port is not a known setting; did you mean FASTCOLLAB_SERVER__PORT? "
+            "(environment variable FASTCOLLAB_SERVR__PORT)",
+        ),
+        (
+            "FASTCOLLAB_PORT",
+            "9000",
+            "port is not a known setting; did you mean FASTCOLLAB_SERVER__PORT? "
+            "(environment variable FASTCOLLAB_PORT)",
+        ),
+        (
+            "FASTCOLLAB_SERVER",
+            '{"port": 1}',
+            "server is a section, not a setting (environment variable FASTCOLLAB_SERVER)",
+        ),
+        (
+            "FASTCOLLAB_SERVER__PORT",
+            "tcp://10.0.0.1:8080",
+            "server.port must be a valid integer, unable to parse string as an integer, "
+            "got 'tcp://10.0.0.1:8080' (environment variable FASTCOLLAB_SERVER__PORT)",
+        ),
+    ],
+)
+def test_mistaken_variables(name: str, value: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert problems_of(Config) == [problem]
+
+
+# Problems
+
+
+def test_all_problems_of_all_sources_are_told_at_once(
+    toml_file: TomlFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = toml_file(
+        'port = 1\n[server]\nhots = "a"\npath = "ws"\n\n[limits]\noperations = 0\n[colors]\nx = 1\n'
+    )
+    monkeypatch.setenv("FASTCOLLAB_AUTH__LEEWAY", "soon")
+    monkeypatch.setenv("FASTCOLLAB_AUTH__SECRT", "x")
+    overrides = {"server.port": Setting(70000, "flag --port"), "serverport": Setting("1", "flag --set")}
+    assert sorted(problems_of(lambda: Config.load(path, overrides))) == sorted(
+        [
+            f"port is not a known setting; did you mean server.port? ({path}, line 1)",
+            f"server.hots is not a known setting; did you mean server.host? ({path}, line 3)",
+            f"server.path must match pattern '^/[^\\s?#]*$', got 'ws' ({path}, line 4)",
+            f"limits.operations must be greater than or equal to 1, got 0 ({path}, line 7)",
+            f"colors.x is not a known setting ({path}, line 9)",
+            "auth.leeway must be a valid number, unable to parse string as a number, got 'soon' "
+            "(environment variable FASTCOLLAB_AUTH__LEEWAY)",
+            "auth.secrt is not a known setting; did you mean FASTCOLLAB_AUTH__SECRET? "
+            "(environment variable FASTCOLLAB_AUTH__SECRT)",
+            "server.port must be less than or equal to 65535, got 70000 (flag --port)",
+            "serverport is not a known setting; did you mean server.port? (flag --set)",
+        ]
+    )
+
+
+def test_problems_have_parts() -> None:
+    with pytest.raises(ConfigError) as caught:
+        Config(server={"port": -1})
+    (problem,) = caught.value.problems
+    assert (problem.key, problem.origin) == ("server.port", "keyword argument server")
+
+
+def test_a_long_value_is_told_in_part() -> None:
+    (problem,) = problems_of(lambda: Config(log={"level": "x" * 500}))
+    assert "'xxx" in problem
+    assert len(problem) < 200
+
+
+@pytest.mark.parametrize("section", ["server", "auth"])
+def test_a_section_that_is_no_table(section: str, toml_file: TomlFile) -> None:
+    path = toml_file(f'{section} = "{SECRET}"')
+    assert problems_of(lambda: Config.load(path)) == [
+        f"{section} must be a table of settings ({path}, line 1)"
+    ]
+
+
+def test_a_model_of_another_section() -> None:
+    problems = problems_of(lambda: Config(fanout=LimitsConfig(operations=1)))
+    assert problems == ["fanout.operations is not a known setting; did you mean limits.operations? "
+                        "(keyword argument fanout)"]  # fmt: skip
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "none.toml"
+    assert problems_of(lambda: Config.load(path)) == [f"{path} cannot be read: No such file or directory"]
+    assert problems_of(lambda: Config.load(tmp_path)) == [f"{tmp_path} cannot be read: Is a directory"]
+
+
+def test_files_that_are_no_toml(toml_file: TomlFile) -> None:
+    path = toml_file("[server]\nport = \n")
+    (problem,) = problems_of(lambda: Config.load(path, {"server.port": 1}))
+    assert problem.startswith(f"{path} is not valid TOML: ")
+    assert "line 2" in problem
+
+    path.write_bytes(b"[auth]\nissuer = '\xff'\n")
+    (problem,) = problems_of(lambda: Config.load(path))
+    assert problem.startswith(f"{path} is not valid TOML: ")
+
+
+def test_a_file_that_is_no_toml_does_not_hide_other_problems(toml_file: TomlFile) -> None:
+    path = toml_file("[server")
+    assert len(problems_of(lambda: Config.load(path, {"server.port": -1}))) == 2
+
+
+@pytest.mark.parametrize(
+    ("mistake", "meant"),
+    [
+        ("limits.operation", "limits.operations"),
+        ("limit.operations", "limits.operations"),
+        ("serv.prot", "server.port"),
+        ("limits.allowed_origin", "client.allowed_origins"),
+        ("allowed_origins", "client.allowed_origins"),
+        ("serverport", "server.port"),
+        ("auth.jwt_secret", "auth.secret"),
+        ("limits.x", None),
+        ("colors.red", None),
+        ("", None),
+        ("limits.operations.more", "limits.operations"),
+    ],
+)
+def test_suggestions(mistake: str, meant: str | None) -> None:
+    (problem,) = problems_of(lambda: Config.load(None, {mistake: 1}))
+    assert problem.endswith(f"is not a known setting; did you mean {meant}? (override)") == (
+        meant is not None
+    )
+    assert problem.endswith("is not a known setting (override)") == (meant is None)
+
+
+# Bounds
+
+
+def bounds_crossed() -> Iterator[tuple[str, float]]:
+    for key, field in setting_fields().items():
+        step = 1 if field.annotation is int else 1e-6
+        for bound in field.metadata:
+            match bound:
+                case Ge():
+                    yield key, bound.ge - step
+                case Gt():
+                    yield key, bound.gt
+                case Le():
+                    yield key, bound.le + step
+
+
+@pytest.mark.parametrize(("key", "value"), list(bounds_crossed()))
+def test_every_bound_holds(key: str, value: float) -> None:
+    (problem,) = problems_of(lambda: Config.load(None, {key: value}))
+    assert re.match(
+        rf"{key} must be (greater|less) than .*, got {re.escape(repr(value))} \(override\)", problem
+    )
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, field in setting_fields().items() if field.annotation in (int, float)]
+)
+def test_every_number_has_two_bounds_and_is_a_number(key: str) -> None:
+    kinds = {type(bound) for bound in setting_fields()[key].metadata}
+    assert Le in kinds
+    assert kinds & {Ge, Gt}
+    for mistake in (True, float("nan"), float("inf"), "many", [1], None):
+        assert problems_of(lambda mistake=mistake: Config.load(None, {key: mistake}))[0].startswith(f"{key} ")
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "values"),
+    [
+        ("fanout.min_interval_ms", "fanout.max_interval_ms", (20.0, 10.0)),
+        ("client.max_message_bytes", "client.max_outbound_bytes", (200_000, 100_000)),
+        ("documents.max_operation_bytes", "documents.max_document_bytes", (2000, 1000)),
+    ],
+)
+def test_settings_that_bound_each_other(lower: str, upper: str, values: tuple[float, float]) -> None:
+    (problem,) = problems_of(lambda: Config.load(None, {lower: values[0], upper: values[1]}))
+    assert problem == f"{upper} must be at least {lower}, {values[0]:_}, got {values[1]:_} (override)"
+    assert Config.load(None, {lower: values[1], upper: values[1]})
+
+
+def test_a_default_is_held_to_a_bound_that_is_set() -> None:
+    (problem,) = problems_of(lambda: Config(fanout={"min_interval_ms": 20}))
+    assert (
+        problem == "fanout.max_interval_ms must be at least fanout.min_interval_ms, 20.0, got 16.67 (default)"
+    )
+
+
+def test_choices() -> None:
+    for key in ("rooms.default_document_type", "rooms.default_permission", "log.level", "log.format"):
+        (problem,) = problems_of(lambda key=key: Config.load(None, {key: "other"}))
+        assert problem.startswith(f"{key} must be '")
+
+
+def test_text_must_not_be_empty() -> None:
+    for key in ("server.host", "auth.issuer", "auth.audience", "auth.algorithms", "client.allowed_origins"):
+        (problem,) = problems_of(lambda key=key: Config.load(None, {key: ""}))
+        assert problem.startswith(f"{key} must have at least 1 ")
+
+
+def test_a_list_that_is_not_json() -> None:
+    (problem,) = problems_of(lambda: Config.load(None, {"client.allowed_origins": '["*"'}))
+    assert problem.startswith("client.allowed_origins begins with [ and is not a JSON array: ")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("*", "null", "https://app.example.com", "http://localhost:5173"),
+        *("https://*.example.com", "https://app-*.example.com:8443", "*://localhost:*", "http://[::1]:3000"),
+    ],
+)
+def test_origins(origin: str) -> None:
+    assert Config(client={"allowed_origins": [origin]}).client.allowed_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://example.com/", "example.com", "https://Example.com/app", "https://", "", "https://a b"],
+)
+def test_origins_that_no_browser_sends(origin: str) -> None:
+    (problem,) = problems_of(lambda: Config(client={"allowed_origins": ["*", origin]}))
+    assert problem.startswith(f"client.allowed_origins has {origin!r}, which no browser sends")
+
+
+@pytest.mark.parametrize(
+    ("url", "given"),
+    [("redis://user:hunter2@host/0", "of the scheme redis"), ("sqlite:///a.db", "of the scheme sqlite"),
+     ("memory", "not a URL"), ("memory://x", "of the scheme memory")],
+)  # fmt: skip
+def test_engines(url: str, given: str) -> None:
+    (problem,) = problems_of(lambda: Config(engine={"url": url}))
+    assert problem == f"engine.url is {given}; this version supports only memory:// (keyword argument engine)"
+
+
+# Keys and algorithms
+
+
+@pytest.mark.parametrize(
+    ("algorithms", "reason"),
+    [
+        (["none"], "cannot have 'none'"),
+        (["HS256", "None"], "cannot have 'none'"),
+        (["HS255"], "has an unknown algorithm 'HS255'; known are HS256, "),
+        (["HS256", "RS256"], "mixes shared-secret and public-key algorithms (HS256, RS256): whoever knows"),
+        ([], "must have at least 1 item"),
+    ],
+)
+def test_algorithms_that_are_refused(algorithms: list[str], reason: str) -> None:
+    (problem,) = problems_of(lambda: Config(auth={"algorithms": algorithms}))
+    assert problem.startswith(f"auth.algorithms {reason}")
+
+
+@pytest.mark.parametrize(("algorithm", "size"), [("HS256", 32), ("HS384", 48), ("HS512", 64)])
+def test_a_secret_is_as_long_as_its_algorithm_needs(algorithm: str, size: int) -> None:
+    # The letter takes two bytes, and bytes count.
+    assert Config(auth={"algorithms": [algorithm], "secret": "é" * (size // 2)})
+    (problem,) = problems_of(lambda: Config(auth={"algorithms": [algorithm], "secret": "s" * (size - 1)}))
+    assert problem == (
+        f"auth.secret must have at least {size} bytes for {algorithm}, and has {size - 1} "
+        "(keyword argument auth)"
+    )
+
+
+def test_secrets_are_not_shown() -> None:
+    config = Config(auth={"secret": SECRET})
+    for text in (repr(config), str(config), effective_config(config), repr(config.auth)):
+        assert SECRET not in text
+        assert "********" in text
+    for mistake in ([SECRET], {"a": SECRET}, 12345678):
+        (problem,) = problems_of(lambda mistake=mistake: Config(auth={"secret": mistake}))
+        assert SECRET not in problem
+        assert "12345678" not in problem
+
+
+def test_public_keys(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    auth = {"algorithms": ["EdDSA"], "public_key_file": path}
+
+    (problem,) = problems_of(lambda: Config(auth=auth))
+    assert f"names {path}, which cannot be read: No such file or directory" in problem
+    path.write_text("ssh-ed25519 AAAA")
+    (problem,) = problems_of(lambda: Config(auth=auth))
+    assert f"names {path}, which has no public key in PEM form" in problem
+    path.write_text("-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n")
+    (problem,) = problems_of(lambda: Config(auth=auth))
+    assert f"names {path}, which has a private key" in problem
+    path.write_text("-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n")
+    config = Config(auth=auth)
+    assert config.auth.public_key_file == path
+    assert not config.auth.uses_shared_secret
+    config.require_key()
+
+
+def test_a_gateway_needs_a_key() -> None:
+    (problem,) = problems_of(Config().require_key)
+    assert problem.startswith("auth.secret is not set: ")
+    assert "FASTCOLLAB_AUTH__SECRET" in problem
+    (problem,) = problems_of(Config(auth={"algorithms": ["RS256"], "secret": SECRET}).require_key)
+    assert problem.startswith("auth.public_key_file is not set: ")
+    Config(auth={"secret": SECRET}).require_key()
+
+
+def test_a_section_by_itself_is_checked() -> None:
+    with pytest.raises(ValidationError, match="secret"):
+        AuthConfig(secret="short")  # type: ignore[arg-type]
+
+
+# What is shown
+
+
+def test_the_reference_sets_every_key_to_its_default(toml_file: TomlFile) -> None:
+    text = config_reference()
+    assert Config.load(toml_file(text)).model_dump() == Config().model_dump()
+    for key, field in setting_fields().items():
+        name = key.partition(".")[2]
+        assert re.search(rf"^(# )?{name} =", text, re.MULTILINE), key
+        assert description(field), key
+        first_words = " ".join(description(field).split()[:5])
+        assert first_words in text, key
+
+
+def test_effective_values_name_their_sources(toml_file: TomlFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTCOLLAB_AUTH__SECRET", SECRET)
+    path = toml_file('[client]\nallowed_origins = ["https://a.example", "null"]\n')
+    text = effective_config(Config.load(path, {"server.port": Setting(1, "flag --port")}))
+    assert "port = 1  # flag --port\n" in text
+    assert 'secret = "********"  # environment variable FASTCOLLAB_AUTH__SECRET\n' in text
+    assert f'allowed_origins = ["https://a.example", "null"]  # {path}, line 2\n' in text
+    assert "# issuer is not set  # default\n" in text
+    shown = {f"{section}.{name}" for section, values in tomllib.loads(text).items() for name in values}
+    assert shown == set(setting_fields()) - PROMISED_UNSET | {"auth.secret"}
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_any_text_can_be_written_as_toml(text: str) -> None:
+    assert tomllib.loads(f"x = {toml_value(text)}")["x"] == text
+
+
+@given(st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False))
+def test_any_number_can_be_written_as_toml(number: float) -> None:
+    written = tomllib.loads(f"x = {toml_value(number)}")["x"]
+    assert (type(written), written) == (type(number), number)
+
+
+def test_the_documentation_lists_every_setting_as_it_is() -> None:
+    """On failure, the rows that are expected can be copied from the message."""
+    expected = [
+        f"| `{key}` | {'—' if field.default is None else f'`{toml_value(field.default)}`'} "
+        f"| {accepted_values(field)} | {description(field)} |"
+        for key, field in setting_fields().items()
+    ]
+    documented = re.findall(r"^\| `\w+\.\w+` .*$", DOCUMENTATION.read_text(encoding="utf-8"), re.MULTILINE)
+    assert documented == expected, "\n" + "\n".join(expected)
