@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.server.clients import Clients, HasUrl
 from tests.server.editor import Editor
+from tests.server.reference_text import Operation
 from tests.server.spec_client import SpecClient, cursor_frame, cursor_move
 
 
@@ -53,7 +54,10 @@ class Bystanders:
     async def _write_together(self, *pair: Editor) -> None:
         for editor in pair:
             await editor.receive()
-            await editor.edit([chr(ord("a") + self._step % 26), *([{"d": 1}] if len(editor.text) > 50 else [])])
+            operation: Operation = [chr(ord("a") + self._step % 26)]
+            if len(editor.text) > 50:
+                operation.append({"d": 1})
+            await editor.edit(operation)
         for editor in pair:
             await editor.finish()
         version = max(editor.version for editor in pair)

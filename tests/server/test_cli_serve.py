@@ -19,9 +19,7 @@ import websockets
 from fastcollab import __version__
 
 SECRET = "0123456789abcdef0123456789abcdef"
-LINE = re.compile(
-    rf"fastcollab {re.escape(__version__)} accepts connections on (ws://127\.0\.0\.1:(\d+)/ws)\n"
-)
+LINE = re.compile(rf"fastcollab {re.escape(__version__)} accepts connections on (ws://127\.0\.0\.1:(\d+)/ws)\n")
 PATIENCE = 30  # Seconds for what takes well under one on an idle machine.
 
 Process = subprocess.Popen[str]
@@ -117,9 +115,7 @@ def test_a_token_of_the_command_line_opens_a_session() -> None:
         ).stdout.strip()
 
         async def connected() -> dict[str, object]:
-            async with websockets.connect(
-                url, additional_headers={"Authorization": f"Bearer {signed}"}
-            ) as client:
+            async with websockets.connect(url, additional_headers={"Authorization": f"Bearer {signed}"}) as client:
                 message: dict[str, object] = json.loads(await asyncio.wait_for(client.recv(), PATIENCE))
                 return message
 

@@ -10,7 +10,6 @@ import json
 import struct
 
 import pytest
-
 from tests.server.bystanders import Bystanders
 from tests.server.clients import Clients, HasUrl, StartGateway, settled
 from tests.server.raw_client import (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 from tests.server.bystanders import Bystanders
 from tests.server.clients import Clients, HasUrl, StartGateway
 from tests.server.raw_client import RawClient, upgrade_request

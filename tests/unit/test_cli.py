@@ -83,10 +83,7 @@ def test_a_token_is_all_that_is_printed() -> None:
     assert claims["exp"] - claims["iat"] == 3600
     assert abs(claims["iat"] - time.time()) < 60
     assert uuid.UUID(claims["jti"]).version == 4
-    assert (
-        jwt.decode(succeed("token", "--user", "ann").strip(), SECRET, algorithms=["HS256"])["jti"]
-        != claims["jti"]
-    )
+    assert jwt.decode(succeed("token", "--user", "ann").strip(), SECRET, algorithms=["HS256"])["jti"] != claims["jti"]
 
 
 def test_all_claims_of_a_token(tmp_path: Path) -> None:
@@ -255,9 +252,7 @@ def test_version() -> None:
 
 
 def test_the_package_is_a_program() -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "fastcollab", "version"], capture_output=True, text=True, timeout=60
-    )
+    result = subprocess.run([sys.executable, "-m", "fastcollab", "version"], capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout, result.stderr) == (0, f"fastcollab {__version__}\n", "")
 
 

@@ -118,9 +118,7 @@ def test_the_promised_names_and_defaults() -> None:
     assert {key for key, value in values.items() if value is None} == PROMISED_UNSET
 
 
-def test_each_source_gives_way_to_the_one_above_it(
-    toml_file: TomlFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_each_source_gives_way_to_the_one_above_it(toml_file: TomlFile, monkeypatch: pytest.MonkeyPatch) -> None:
     path = toml_file("[limits]\noperations = 1\nmessages = 1\n\ncursor_updates = 1\n")
     monkeypatch.setenv("FASTCOLLAB_LIMITS__OPERATIONS", "2")
     monkeypatch.setenv("FASTCOLLAB_LIMITS__MESSAGES", "2")
@@ -175,9 +173,7 @@ def test_scalars_in_text() -> None:
 
 
 def test_inline_tables_and_dotted_keys_have_lines(toml_file: TomlFile) -> None:
-    path = toml_file(
-        'log = { level = "debug" }\n"server".port = 1\n[ client ] # c\n  max_message_bytes=2048\n'
-    )
+    path = toml_file('log = { level = "debug" }\n"server".port = 1\n[ client ] # c\n  max_message_bytes=2048\n')
     config = Config.load(path)
     assert config.origin("log.level") == f"{path}, line 1"
     assert config.origin("server.port") == f"{path}, line 2"
@@ -233,8 +229,7 @@ def test_variables_that_are_no_setting(name: str, value: str, monkeypatch: pytes
         (
             "FASTCOLLAB_PORT",
             "9000",
-            "port is not a known setting; did you mean FASTCOLLAB_SERVER__PORT? "
-            "(environment variable FASTCOLLAB_PORT)",
+            "port is not a known setting; did you mean FASTCOLLAB_SERVER__PORT? (environment variable FASTCOLLAB_PORT)",
         ),
         (
             "FASTCOLLAB_SERVER",
@@ -257,12 +252,8 @@ def test_mistaken_variables(name: str, value: str, problem: str, monkeypatch: py
 # Problems
 
 
-def test_all_problems_of_all_sources_are_told_at_once(
-    toml_file: TomlFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = toml_file(
-        'port = 1\n[server]\nhots = "a"\npath = "ws"\n\n[limits]\noperations = 0\n[colors]\nx = 1\n'
-    )
+def test_all_problems_of_all_sources_are_told_at_once(toml_file: TomlFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = toml_file('port = 1\n[server]\nhots = "a"\npath = "ws"\n\n[limits]\noperations = 0\n[colors]\nx = 1\n')
     monkeypatch.setenv("FASTCOLLAB_AUTH__LEEWAY", "soon")
     monkeypatch.setenv("FASTCOLLAB_AUTH__SECRT", "x")
     overrides = {"server.port": Setting(70000, "flag --port"), "serverport": Setting("1", "flag --set")}
@@ -299,9 +290,7 @@ def test_a_long_value_is_told_in_part() -> None:
 @pytest.mark.parametrize("section", ["server", "auth"])
 def test_a_section_that_is_no_table(section: str, toml_file: TomlFile) -> None:
     path = toml_file(f'{section} = "{SECRET}"')
-    assert problems_of(lambda: Config.load(path)) == [
-        f"{section} must be a table of settings ({path}, line 1)"
-    ]
+    assert problems_of(lambda: Config.load(path)) == [f"{section} must be a table of settings ({path}, line 1)"]
 
 
 def test_a_model_of_another_section() -> None:
@@ -350,9 +339,7 @@ def test_a_file_that_is_no_toml_does_not_hide_other_problems(toml_file: TomlFile
 )
 def test_suggestions(mistake: str, meant: str | None) -> None:
     (problem,) = problems_of(lambda: Config.load(None, {mistake: 1}))
-    assert problem.endswith(f"is not a known setting; did you mean {meant}? (override)") == (
-        meant is not None
-    )
+    assert problem.endswith(f"is not a known setting; did you mean {meant}? (override)") == (meant is not None)
     assert problem.endswith("is not a known setting (override)") == (meant is None)
 
 
@@ -375,14 +362,10 @@ def bounds_crossed() -> Iterator[tuple[str, float]]:
 @pytest.mark.parametrize(("key", "value"), list(bounds_crossed()))
 def test_every_bound_holds(key: str, value: float) -> None:
     (problem,) = problems_of(lambda: Config.load(None, {key: value}))
-    assert re.match(
-        rf"{key} must be (greater|less) than .*, got {re.escape(repr(value))} \(override\)", problem
-    )
+    assert re.match(rf"{key} must be (greater|less) than .*, got {re.escape(repr(value))} \(override\)", problem)
 
 
-@pytest.mark.parametrize(
-    "key", [key for key, field in setting_fields().items() if field.annotation in (int, float)]
-)
+@pytest.mark.parametrize("key", [key for key, field in setting_fields().items() if field.annotation in (int, float)])
 def test_every_number_has_two_bounds_and_is_a_number(key: str) -> None:
     kinds = {type(bound) for bound in setting_fields()[key].metadata}
     assert Le in kinds
@@ -407,9 +390,7 @@ def test_settings_that_bound_each_other(lower: str, upper: str, values: tuple[fl
 
 def test_a_default_is_held_to_a_bound_that_is_set() -> None:
     (problem,) = problems_of(lambda: Config(fanout={"min_interval_ms": 20}))
-    assert (
-        problem == "fanout.max_interval_ms must be at least fanout.min_interval_ms, 20.0, got 16.67 (default)"
-    )
+    assert problem == "fanout.max_interval_ms must be at least fanout.min_interval_ms, 20.0, got 16.67 (default)"
 
 
 def test_choices() -> None:
@@ -483,8 +464,7 @@ def test_a_secret_is_as_long_as_its_algorithm_needs(algorithm: str, size: int) -
     assert Config(auth={"algorithms": [algorithm], "secret": "é" * (size // 2)})
     (problem,) = problems_of(lambda: Config(auth={"algorithms": [algorithm], "secret": "s" * (size - 1)}))
     assert problem == (
-        f"auth.secret must have at least {size} bytes for {algorithm}, and has {size - 1} "
-        "(keyword argument auth)"
+        f"auth.secret must have at least {size} bytes for {algorithm}, and has {size - 1} (keyword argument auth)"
     )
 
 
