@@ -29,7 +29,7 @@ test: setup lint  ## lint, then all tests
 lint: setup  ## formatting, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/cython-lint src
+	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

@@ -1,25 +1,27 @@
 """Binary frames, and the batch in which a room gathers them.
 
-A frame from a client is checked (:func:`check_frame`, rule B1) and becomes a *record* of 24 bytes, already in the byte
-order and layout of the wire, with the sender's true number in it. Each participant has one :class:`RecordSlot` per room and
-kind, which holds the newest record. The room's :class:`RecordBatch` gathers the records of one flush side by side behind room
-for the headers, so that a batched frame needs no further copy: the newest record of a slot overwrites the one that is
-there already (B8).
+A frame from a client is checked (:func:`check_frame`, rule B1) and becomes a *record* of 24 bytes, already in
+the byte order and layout of the wire, with the sender's true number in it. Each participant has one
+:class:`RecordSlot` per room and kind, which holds the newest record. The room's :class:`RecordBatch` gathers
+the records of one flush side by side behind room for the headers, so that a batched frame needs no further
+copy: the newest record of a slot overwrites the one that is there already (B8).
 
-Time enters as an argument, in nanoseconds of a monotonic clock; nothing here reads a clock, sends, or allocates a Python object
-for a record. The server's fan-out does the sending, between :meth:`begin_flush` and :meth:`end_flush`.
+Time enters as an argument, in nanoseconds of a monotonic clock; nothing here reads a clock, sends, or allocates
+a Python object for a record. The server's fan-out does the sending, between :meth:`begin_flush` and
+:meth:`end_flush`.
 
 Three questions are answered here, because they need all three of slot, batch and time:
 
-*When may the next flush leave?*  At once after a quiet spell, else one interval after the last one was due (not: after it left, or
-late timers would add up).
+*When may the next flush leave?*  At once after a quiet spell, else one interval after the last one was due
+(not: after it left, or late timers would add up).
 
-*What if a client sends too often?*  Each slot runs a generic cell rate algorithm (ITU-T I.371): its theoretical arrival time moves one
-period per record, and may run ahead of the clock by a tolerance. A record that comes too early is *deferred*: it replaces the slot's
-newest record, and joins a batch when its time has come. So a flood costs one record per period, and the last position always arrives (L1).
+*What if a client sends too often?*  Each slot runs a generic cell rate algorithm (ITU-T I.371): its theoretical
+arrival time moves one period per record, and may run ahead of the clock by a tolerance. A record that comes too
+early is *deferred*: it replaces the slot's newest record, and joins a batch when its time has come. So a flood
+costs one record per period, and the last position always arrives (L1).
 
-*What did a slow reader miss?*  Each slot knows the flush that last carried it. A member that was skipped since flush n is owed the newest
-record of every slot whose last flush is n or later, and no more than that (B10).
+*What did a slow reader miss?*  Each slot knows the flush that last carried it. A member that was skipped since
+flush n is owed the newest record of every slot whose last flush is n or later, and no more than that (B10).
 """
 
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
@@ -73,7 +75,9 @@ cdef FrameFault check_frame(const uint8_t* data, Py_ssize_t size) noexcept nogil
 
 
 cdef object shortest(float value):
-    """The number with the fewest digits that is the same float32: 0.1, where the float32's own value is 0.10000000149."""
+    """The number with the fewest digits that is the same float32: 0.1, where the float32's own value is
+    0.10000000149.
+    """
     cdef char text[32]
     cdef int digits
     for digits in range(6, 10):
@@ -92,7 +96,9 @@ cdef class RecordSlot:
         self.index = -1
 
     def position(self):
-        """`(x, y, viewport_x, viewport_y)` of the newest record, the last two None if it has none; None: there is no record."""
+        """`(x, y, viewport_x, viewport_y)` of the newest record, the last two None if it has none; None: there is
+        no record.
+        """
         if not self.known:
             return None
         cdef float viewport_x = load_f32(self.record + 16)
@@ -109,7 +115,8 @@ cdef class RecordSlot:
 cdef class RecordBatch:
     """What one room sends at its next flush: the newest record of each slot that changed.
 
-    `kind` is CURSOR or SELECTION, `handle` the room's. `period` and `tolerance`, in ns, bound each slot's rate; 0: no bound.
+    `kind` is CURSOR or SELECTION, `handle` the room's. `period` and `tolerance`, in ns, bound each slot's rate;
+    0: no bound.
     """
 
     def __cinit__(self, uint16_t kind, uint32_t handle, int64_t period=0, int64_t tolerance=0):
@@ -175,7 +182,8 @@ cdef class RecordBatch:
     # --- gathering ---
 
     cdef int64_t put(self, RecordSlot slot, const uint8_t* frame, Py_ssize_t size, int64_t now) except -1:
-        """Takes a frame that `check_frame` has passed as the newest of `slot`, and returns when it should be flushed (ns).
+        """Takes a frame that `check_frame` has passed as the newest of `slot`, and returns when it should be
+        flushed (ns).
 
         That time is `now` or earlier if it may leave at once. `slot` must have been added.
         """
@@ -258,7 +266,8 @@ cdef class RecordBatch:
         return self.buffer + HEADROOM
 
     cdef uint8_t* batched_frame_without(self, RecordSlot slot, Py_ssize_t* size) noexcept:
-        """The same frame without the record of `slot`, which must be in it: the last record takes its place until `restore`.
+        """The same frame without the record of `slot`, which must be in it: the last record takes its place until
+        `restore`.
 
         So the one buffer serves every member, and leaving out a member's own record copies 24 bytes and not the batch.
         """
@@ -295,8 +304,8 @@ cdef class RecordBatch:
         """The same frames without that of `slot`, which must be in the batch; they are good until the next call."""
         cdef uint8_t* copy = self.plain + self.plain_capacity
         cdef Py_ssize_t start = 0
-        cdef Py_ssize_t index, end
-        for index in range(slot.index):
+        cdef Py_ssize_t end
+        for _index in range(slot.index):
             start += 2 + self.plain[start + 1]
         end = start + 2 + self.plain[start + 1]
         memcpy(copy, self.plain, start)
@@ -305,7 +314,9 @@ cdef class RecordBatch:
         return copy
 
     cdef int end_flush(self, int64_t due, int64_t now, int64_t interval) except -1:
-        """Empties the batch; the next flush is due one `interval` (ns) after this one was, or after `now` if it is long late."""
+        """Empties the batch; the next flush is due one `interval` (ns) after this one was, or after `now` if it is
+        long late.
+        """
         cdef RecordSlot slot
         for slot in self.gathered:
             slot.index = -1
@@ -332,7 +343,9 @@ cdef class RecordBatch:
     # --- the same from Python, for what is not hot and for tests ---
 
     def put_frame(self, RecordSlot slot not None, const uint8_t[::1] frame not None, int64_t now) -> int:
-        """`put` for a frame in a buffer; raises ValueError if it is none of this batch's kind, or `slot` was not added."""
+        """`put` for a frame in a buffer; raises ValueError if it is none of this batch's kind, or `slot` was not
+        added.
+        """
         cdef Py_ssize_t size = frame.shape[0]
         cdef FrameFault fault = check_frame(&frame[0], size) if size else FRAME_LENGTH
         if fault == FRAME_GOOD and load_u16(&frame[0]) != self.kind:
@@ -368,7 +381,9 @@ cdef class RecordBatch:
 
 
 cdef Py_ssize_t write_plain(uint8_t* target, uint16_t kind, RecordSlot slot) noexcept:
-    """Writes a slot's record as one plain frame with its WebSocket header; `target` has room for 28 bytes. Returns the bytes written."""
+    """Writes a slot's record as one plain frame with its WebSocket header; `target` has room for 28 bytes. Returns
+    the bytes written.
+    """
     cdef Py_ssize_t size = FRAME_SIZE if isnan(load_f32(slot.record + 16)) else FRAME_SIZE_VIEWPORT
     target[0] = 0x82
     target[1] = <uint8_t> size
@@ -398,8 +413,8 @@ def encode_frame(int kind, uint32_t user, float x, float y, uint32_t timestamp, 
 def decode_frames(const uint8_t[::1] data not None):
     """A binary message from the gateway, plain or batched, as `(kind, handle, records)`.
 
-    `handle` is None for a plain frame. Each record is `(user, x, y, timestamp, viewport)` with `viewport` a pair of floats or
-    None. Raises ValueError for anything else.
+    `handle` is None for a plain frame. Each record is `(user, x, y, timestamp, viewport)` with `viewport` a
+    pair of floats or None. Raises ValueError for anything else.
     """
     cdef Py_ssize_t size = data.shape[0]
     cdef Py_ssize_t index

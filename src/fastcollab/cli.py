@@ -47,9 +47,7 @@ def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (server.host).")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port, 0: any free one (server.port).")] = None,
-    engine: Annotated[
-        str | None, typer.Option(metavar="URL", help="Where documents live (engine.url).")
-    ] = None,
+    engine: Annotated[str | None, typer.Option(metavar="URL", help="Where documents live (engine.url).")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other setting, by its dotted key."),
@@ -131,9 +129,7 @@ def token(
         permissions[pattern] = permission
     try:
         pem = private_key.read_bytes() if private_key else None
-        signed = sign_token(
-            loaded, user, rooms=permissions or None, ttl=ttl, name=name, color=color, private_key=pem
-        )
+        signed = sign_token(loaded, user, rooms=permissions or None, ttl=ttl, name=name, color=color, private_key=pem)
     except OSError as error:
         _fail([f"{private_key} cannot be read: {_reason(error)}"])
     except ValueError as error:

@@ -82,9 +82,7 @@ class _Handler(logging.StreamHandler[TextIO]):
     """The handler of :func:`configure_logging`, told by its class from those of others."""
 
 
-def _as_record(
-    _logger: WrappedLogger, _method: str, event: EventDict
-) -> tuple[tuple[str], dict[str, object]]:
+def _as_record(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[tuple[str], dict[str, object]]:
     """The arguments of the ``logging`` call for an event: its text, and all else beside it."""
     passed_on = {name: event.pop(name) for name in ("exc_info", "stack_info") if name in event}
     text = str(event.pop("event"))
@@ -116,9 +114,7 @@ class _Cleaner:
 
     def __init__(self, secrets: list[str], escape_controls: bool) -> None:
         # The longest first, should one contain another.
-        self._secrets = sorted(
-            {text for secret in secrets for text in _spellings(secret)}, key=len, reverse=True
-        )
+        self._secrets = sorted({text for secret in secrets for text in _spellings(secret)}, key=len, reverse=True)
         self._escape_controls = escape_controls
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -134,9 +130,7 @@ class _Cleaner:
                 return self._clean_text(value)
             case Mapping():
                 return {
-                    self._clean_text(str(name)): MASK
-                    if _SECRET_FIELD.fullmatch(str(name))
-                    else self._clean(each)
+                    self._clean_text(str(name)): MASK if _SECRET_FIELD.fullmatch(str(name)) else self._clean(each)
                     for name, each in value.items()
                 }
             case list() | tuple() | set() | frozenset():

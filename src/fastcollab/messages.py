@@ -43,8 +43,7 @@ DisplayName = Annotated[str, Meta(max_length=128)]
 ShortText = Annotated[str, Meta(max_length=128)]
 Version = Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)]
 Milliseconds = (
-    Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)]
-    | Annotated[float, Meta(ge=0, le=float(_MAX_SAFE_INTEGER))]
+    Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)] | Annotated[float, Meta(ge=0, le=float(_MAX_SAFE_INTEGER))]
 )
 Coordinate = Annotated[float, Meta(ge=-MAX_COORDINATE, le=MAX_COORDINATE)]
 Offset = Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)]
@@ -129,7 +128,7 @@ class SelectionChange(_Inbound, tag="selection_change", frozen=True):
 
 
 class OwnPresence(_Payload, frozen=True):
-    status: Annotated[str, Meta(max_length=64)] | None | UnsetType = UNSET
+    status: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
     data: Any = UNSET
 
 
@@ -254,8 +253,8 @@ def _message_id(text: str | bytes | Raw) -> dict[str, str]:
 def pass_on(value: Any, path: str) -> Raw:
     """``value``, which the gateway does not look into, as the JSON in which others get it.
 
-    Raises :class:`InvalidMessage` for what not every JSON parser takes: integers of more than 64 bits, and more than 254
-    levels. ``path`` is the field that it came in.
+    Raises :class:`InvalidMessage` for what not every JSON parser takes: integers of more than 64 bits, and more
+    than 254 levels. ``path`` is the field that it came in.
     """
     try:
         return Raw(orjson.dumps(value))
@@ -271,7 +270,9 @@ class ServerPayload(_Payload, tag_field=None, frozen=True):
 
 
 class LimitsInForce(_Payload, frozen=True):
-    """Per second: ``cursor_updates``, ``operations``, ``messages``; in seconds: ``burst``; counts and bytes: the rest."""
+    """Per second: ``cursor_updates``, ``operations``, ``messages``; in seconds: ``burst``; counts and bytes: the
+    rest.
+    """
 
     cursor_updates: int
     operations: int
@@ -313,8 +314,8 @@ class PresenceData(_Payload, frozen=True):
     """What is known, or what changed, of a participant's presence; ``None``: it was removed."""
 
     cursor: Cursor | UnsetType = UNSET
-    selection: Selection | None | UnsetType = UNSET
-    status: str | None | UnsetType = UNSET
+    selection: Selection | UnsetType | None = UNSET
+    status: str | UnsetType | None = UNSET
     data: Any = UNSET
 
 
@@ -442,7 +443,9 @@ class _Outbound(Struct, rename="camel", frozen=True, omit_defaults=True):
 
 
 def new_id() -> str:
-    """A UUID v4 as text. Message ids tell messages apart and are no secret, so the generator need not be one for secrets."""
+    """A UUID v4 as text. Message ids tell messages apart and are no secret, so the generator need not be one for
+    secrets.
+    """
     digits = f"{getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
@@ -451,7 +454,9 @@ _encoder = msgspec.json.Encoder()
 
 
 def encode(payload: ServerPayload, timestamp: int, room_id: str | None = None) -> bytes:
-    """The message that carries ``payload``, as JSON; ``timestamp`` is Unix time in ms, ``room_id`` the room concerned."""
+    """The message that carries ``payload``, as JSON; ``timestamp`` is Unix time in ms, ``room_id`` the room
+    concerned.
+    """
     return _encoder.encode(
         _Outbound(
             id=new_id(),

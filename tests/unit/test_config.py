@@ -61,6 +61,7 @@ presence.max_data_bytes = 4096
 fanout.min_interval_ms = 1.0
 fanout.max_interval_ms = 16.67
 documents.history_operations = 10000
+documents.history_bytes = 67108864
 documents.history_seconds = 86400
 documents.max_operation_bytes = 1048576
 documents.max_document_bytes = 16777216

@@ -59,9 +59,7 @@ class Config(BaseSettings):
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 
-    def __init__(
-        self, _sources: "_Sources | None" = None, /, **sections: BaseModel | Mapping[str, object]
-    ) -> None:
+    def __init__(self, _sources: "_Sources | None" = None, /, **sections: BaseModel | Mapping[str, object]) -> None:
         if _sources is None:
             reader = LayerReader(frozenset(setting_fields()))
             layers = [reader.keywords(sections), reader.environment(os.environ)]
@@ -119,9 +117,7 @@ class Config(BaseSettings):
         else:
             return
         needed_for = ", ".join(self.auth.algorithms)
-        raise ConfigError(
-            [ConfigProblem(key, f"is not set: tokens ({needed_for}) are checked with it; {how}")]
-        )
+        raise ConfigError([ConfigProblem(key, f"is not set: tokens ({needed_for}) are checked with it; {how}")])
 
 
 _Sources = tuple[LayerReader, list[Layer]]

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fastcollab.errors import FastcollabError
+
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
@@ -21,7 +23,7 @@ class ConfigProblem:
         return f"{sentence} ({self.origin})" if self.origin else sentence
 
 
-class ConfigError(ValueError):
+class ConfigError(FastcollabError, ValueError):
     """The configuration cannot be used; ``problems`` has every reason, and the text has one line for each."""
 
     def __init__(self, problems: Sequence[ConfigProblem]) -> None:

@@ -292,6 +292,9 @@ class DocumentsConfig(Section):
     history_operations: int = Field(default=10_000, ge=1, le=10_000_000)
     """Latest operations kept of a document; a client that missed more gets the whole document."""
 
+    history_bytes: int = Field(default=67_108_864, ge=1, le=1_099_511_627_776)
+    """Bytes of the latest operations kept of a document, fewer than `history_operations` if they are large."""
+
     history_seconds: int = Field(default=86_400, ge=0, le=31_536_000)
     """Seconds for which an operation sent twice is recognised."""
 

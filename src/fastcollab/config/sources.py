@@ -27,9 +27,7 @@ from fastcollab.config.problems import ConfigProblem
 
 PREFIX = "FASTCOLLAB_"
 
-OTHER_VARIABLES = frozenset(
-    {"FASTCOLLAB_TRACES", "FASTCOLLAB_SANITIZE", "FASTCOLLAB_NATIVE", "FASTCOLLAB_ANNOTATE"}
-)
+OTHER_VARIABLES = frozenset({"FASTCOLLAB_TRACES", "FASTCOLLAB_SANITIZE", "FASTCOLLAB_NATIVE", "FASTCOLLAB_ANNOTATE"})
 """Variables of the build and of the tests, which are no configuration."""
 
 _KUBERNETES = re.compile(

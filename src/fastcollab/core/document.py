@@ -1,16 +1,18 @@
 """A room's document: one order of operations, and a window of history to transform late ones over.
 
-An operation comes with the version that its author saw. If others were committed since, it is transformed over each of them, in their
-order and on the left side, as if it had been made after them: so every copy that has applied the same number of operations is the same
-(TP1; the theory is told in :mod:`fastcollab.ot`). The committed order is the only truth: clients transform what they have not yet had
-acknowledged, the gateway never takes back what it has committed.
+An operation comes with the version that its author saw. If others were committed since, it is transformed over
+each of them, in their order and on the left side, as if it had been made after them: so every copy that has
+applied the same number of operations is the same (TP1; the theory is told in :mod:`fastcollab.ot`). The
+committed order is the only truth: clients transform what they have not yet had acknowledged, the gateway never
+takes back what it has committed.
 
-Two windows bound what is kept. The *history* holds the last operations, by count and by bytes: an operation against an older version
-cannot be transformed any more (OT6). The *results* hold which version each message became, for as long as the history and at
-least `history_seconds`: the same message again is answered from there and not applied twice (OT5).
+Two windows bound what is kept. The *history* holds the last operations, by count and by bytes: an operation
+against an older version cannot be transformed any more (OT6). The *results* hold which version each message
+became, for as long as the history and at least `history_seconds`: the same message again is answered from there
+and not applied twice (OT5).
 
-A document also is the place where an operation is judged: :meth:`Document.submit` either commits it whole or raises and leaves
-everything as it was.
+A document also is the place where an operation is judged: :meth:`Document.submit` either commits it whole or
+raises and leaves everything as it was.
 """
 
 from __future__ import annotations
@@ -23,9 +25,9 @@ from typing import Any
 
 import orjson
 
+from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
 from fastcollab.ot import DocumentType, OperationError
-from fastcollab.core.limits import SECOND
 
 Author = tuple[str, str]
 """A user's id, and the id of the message: together the idempotency key of an operation."""
@@ -96,7 +98,8 @@ class Document:
     def submit(self, submission: Submission, now: int) -> Committed | int:
         """Commits the operation; or, if it has been before, gives the version that it became then.
 
-        Raises :class:`VersionMismatch`, :class:`ChecksumFailed` or :class:`InvalidMessage`, and then nothing has changed.
+        Raises :class:`VersionMismatch`, :class:`ChecksumFailed` or :class:`InvalidMessage`, and then nothing
+        has changed.
         """
         if (result := self._results.get(submission.author)) is not None:
             return result[0]
@@ -123,7 +126,9 @@ class Document:
         return self._commit(submission, operation, inverse, content, now)
 
     def since(self, version: int) -> list[Committed]:
-        """The operations that lead from `version` to the newest; raises :class:`VersionMismatch` if they are not known."""
+        """The operations that lead from `version` to the newest; raises :class:`VersionMismatch` if they are not
+        known.
+        """
         self._check_version(version)
         missed = self.version - version
         return [self._history[index] for index in range(len(self._history) - missed, len(self._history))]
@@ -138,9 +143,7 @@ class Document:
     def _check_version(self, version: int) -> None:
         if not self.oldest <= version <= self.version:
             raise VersionMismatch(
-                "the version is newer than the document"
-                if version > self.version
-                else "the version is too old",
+                "the version is newer than the document" if version > self.version else "the version is too old",
                 version=self.version,
                 oldest=self.oldest,
             )
@@ -167,9 +170,7 @@ class Document:
                 size=size,
             )
 
-    def _commit(
-        self, submission: Submission, operation: Any, inverse: Any, content: Any, now: int
-    ) -> Committed:
+    def _commit(self, submission: Submission, operation: Any, inverse: Any, content: Any, now: int) -> Committed:
         self.version += 1
         self.content = content
         committed = Committed(self.version, operation, inverse, submission)
@@ -181,9 +182,7 @@ class Document:
 
     def _trim(self, now: int) -> None:
         limits = self._limits
-        while len(self._history) > limits.operations or (
-            self._history_bytes > limits.bytes and len(self._history) > 1
-        ):
+        while len(self._history) > limits.operations or (self._history_bytes > limits.bytes and len(self._history) > 1):
             self._history_bytes -= self._history.popleft().submission.size
         kept_since = now - int(limits.seconds * SECOND)
         while self._results:
@@ -200,6 +199,4 @@ def checksum(content: Any) -> str:
 
 
 def _path_in_operation(error: OperationError) -> str:
-    return "payload.operation" + "".join(
-        f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path
-    )
+    return "payload.operation" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.path)

@@ -1,7 +1,8 @@
 """What the core wants done: the only way in which its rules reach sockets, clocks and stores.
 
-A method of the core returns a list of these; the shell carries them out in their order. :class:`Verify` and :class:`Enter` ask for
-something that may take time: the shell calls back with the result, and messages of the connection that come meanwhile wait.
+A method of the core returns a list of these; the shell carries them out in their order. :class:`Verify` and
+:class:`Enter` ask for something that may take time: the shell calls back with the result, and messages of the
+connection that come meanwhile wait.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Rate limits as token buckets.
 
-A bucket holds `rate × burst` tokens at most and gains `rate` of them per second; each message takes one. So a client may
-send a burst after a pause, and `rate` per second in the long run. Time is an argument, in nanoseconds of a monotonic clock.
+A bucket holds `rate × burst` tokens at most and gains `rate` of them per second; each message takes one. So a
+client may send a burst after a pause, and `rate` per second in the long run. Time is an argument, in
+nanoseconds of a monotonic clock.
 """
 
 from __future__ import annotations

@@ -35,9 +35,7 @@ class Permission(IntEnum):
     def require(self, needed: Permission, deed: str) -> None:
         """Raises :class:`NoPermission` unless this permission includes `needed`; `deed` says what was tried."""
         if self < needed:
-            raise NoPermission(
-                f"{deed} needs the permission {needed.word!r}", needed=needed.word, granted=self.word
-            )
+            raise NoPermission(f"{deed} needs the permission {needed.word!r}", needed=needed.word, granted=self.word)
 
 
 @lru_cache(maxsize=4096)
@@ -46,7 +44,9 @@ def _matcher(pattern: str) -> re.Pattern[str]:
 
 
 def granted(rooms: Mapping[str, Permission] | None, room_id: str, default: Permission) -> Permission:
-    """The most generous permission of all patterns in `rooms` that match; `default` for a token that has no such claim."""
+    """The most generous permission of all patterns in `rooms` that match; `default` for a token that has no such
+    claim.
+    """
     if rooms is None:
         return default
     return max(

@@ -1,8 +1,9 @@
 """Participants and their presence, relayed no more often than people can follow (rules V1 to V5).
 
-A participant is a user in a room, through however many connections. What a participant shows comes in three kinds, each with an
-interval of its own: cursors, which live in record slots since they are the hot path; selections; and `status` with `data`. The last
-two go through a :class:`Debouncer`: at once after a quiet spell, then at most once per interval with the newest value of each field.
+A participant is a user in a room, through however many connections. What a participant shows comes in three
+kinds, each with an interval of its own: cursors, which live in record slots since they are the hot path;
+selections; and `status` with `data`. The last two go through a :class:`Debouncer`: at once after a quiet spell,
+then at most once per interval with the newest value of each field.
 """
 
 from __future__ import annotations

@@ -1,29 +1,31 @@
 """A room: who is in it, what they show, and the one document they write.
 
-A *member* is a session, one connection; a *participant* is a user, with as many members as the user has connections here (R6). A
-participant outlives the last of its members by a grace period, so that a lost connection that comes back is not seen as a departure
-and an arrival (R7).
+A *member* is a session, one connection; a *participant* is a user, with as many members as the user has
+connections here (R6). A participant outlives the last of its members by a grace period, so that a lost
+connection that comes back is not seen as a departure and an arrival (R7).
 
-Every method takes the time and returns effects; none waits. What is due later (debounced presence, the end of a grace period) is asked for
-by :meth:`Room.next_due` and done by :meth:`Room.tick`. Cursors go around this module on their hot path: the server puts binary records
-straight into `cursors` and `selections`, under the same rules as :meth:`Room.move` does for those that come as JSON.
+Every method takes the time and returns effects; none waits. What is due later (debounced presence, the end of a
+grace period) is asked for by :meth:`Room.next_due` and done by :meth:`Room.tick`. Cursors go around this module
+on their hot path: the server puts binary records straight into `cursors` and `selections`, under the same rules
+as :meth:`Room.move` does for those that come as JSON.
 """
 
 from __future__ import annotations
-
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from fastcollab import _binary, messages
-from fastcollab.errors import InvalidMessage, RoomFull, VersionMismatch
 from fastcollab.core.document import Document, Submission
 from fastcollab.core.effects import Effect, Entered, Flush, Left, Send, Wake
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.presence import Debouncer, Participant, cursor_of
+from fastcollab.errors import InvalidMessage, RoomFull, VersionMismatch
 
 if TYPE_CHECKING:
     from fastcollab.core.session import Session
@@ -104,7 +106,9 @@ class Room:
         return effects
 
     def lose(self, session: Session, farewell: bool, now: Instant) -> list[Effect]:
-        """Ends the membership of a session whose connection is gone. Without a farewell its user may still come back."""
+        """Ends the membership of a session whose connection is gone. Without a farewell its user may still come
+        back.
+        """
         effects = self._remove_member(session)
         participant = self.participants[session.identity.user_id]
         if not participant.sessions:
@@ -146,12 +150,10 @@ class Room:
         session.left(self)
         return [Left(session, self)]
 
-    def _welcome(
-        self, session: Session, permission: Permission, request: messages.JoinRoomPayload
-    ) -> Iterable[Effect]:
+    def _welcome(self, session: Session, permission: Permission, request: messages.JoinRoomPayload) -> Iterable[Effect]:
         """`room_joined` with the whole state; or with as little as the client has missed (OT9)."""
         document = self.document
-        recovery: Any = messages.UNSET
+        recovery: Any = UNSET
         missed = None
         if request.last_sync_version is not None:
             if request.epoch != document.epoch:
@@ -162,7 +164,7 @@ class Room:
                     recovery = messages.Recovery(recovered=True, missed=len(missed))
                 except VersionMismatch:
                     recovery = messages.Recovery(recovered=False, reason="gap_trimmed")
-        content = document.content if missed is None else messages.UNSET
+        content = document.content if missed is None else UNSET
         state = messages.DocumentState(document.type.name, document.version, document.epoch, content)
         yield Send(
             [session],
@@ -178,9 +180,7 @@ class Room:
             self.id,
         )
         for committed in missed or ():
-            yield Send(
-                [session], _broadcast(committed.submission, committed.operation, committed.version), self.id
-            )
+            yield Send([session], _broadcast(committed.submission, committed.operation, committed.version), self.id)
 
     # --- presence -----------------------------------------------------------------------------------------------------
 
@@ -219,15 +219,13 @@ class Room:
         position = participant.selection_frame.position()
         assert position is not None
         selected = messages.SelectionRange(int(position[0]), int(position[1]))
-        participant.selection = messages.Selection(
-            [selected], participant.identity.color, self.document.version
-        )
+        participant.selection = messages.Selection([selected], participant.identity.color, self.document.version)
 
     def show(self, session: Session, presence: messages.OwnPresence, now: Instant) -> list[Effect]:
         """Takes `status` and `data` of a participant."""
         participant = self._participant(session)
         changes: dict[str, Any] = {}
-        if presence.data is not messages.UNSET:
+        if presence.data is not UNSET:
             data = messages.pass_on(presence.data, "payload.presence.data")
             size = len(bytes(data))
             if size > self._settings.max_data_bytes:
@@ -239,7 +237,7 @@ class Room:
                 )
             participant.data = None if presence.data is None else data
             changes["data"] = participant.data
-        if presence.status is not messages.UNSET:
+        if presence.status is not UNSET:
             participant.status = changes["status"] = presence.status
         return self._relay(self._presence_changes, participant, changes, now) if changes else []
 
@@ -250,7 +248,7 @@ class Room:
             name=message.payload.name,
             user_id=session.identity.user_id,
             numeric_id=session.identity.numeric_id,
-            data=data if data is messages.UNSET else messages.pass_on(data, "payload.data"),
+            data=data if data is UNSET else messages.pass_on(data, "payload.data"),
         )
         if message.target_user_id is None:
             return [Send([member for member in self.members if member is not session], event, self.id)]
@@ -269,9 +267,7 @@ class Room:
             changes.setdefault(slot.user_id, {})["selection"] = selection
         return [
             (participant, participant.update(changed, now))
-            for participant, changed in (
-                (self.participants[user_id], changed) for user_id, changed in changes.items()
-            )
+            for participant, changed in ((self.participants[user_id], changed) for user_id, changed in changes.items())
         ]
 
     def known_records(self, now: Instant) -> list[tuple[Participant, messages.PresenceUpdate]]:

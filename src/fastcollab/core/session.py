@@ -7,9 +7,9 @@
      └────────────▶ CLOSED ◀─────────────┘
 
 A session is told of each valid message by :meth:`Session.receive` and answers with effects, or raises the
-:class:`~fastcollab.errors.ProtocolError` that the client is to be told. It knows the rooms that it is in, in the order in which they were
-named: the last is the active one (R3). Whatever concerns a room is the room's business; whether this connection may turn to it, and
-how often, is the session's.
+:class:`~fastcollab.errors.ProtocolError` that the client is to be told. It knows the rooms that it is in, in
+the order in which they were named: the last is the active one (R3). Whatever concerns a room is the room's
+business; whether this connection may turn to it, and how often, is the session's.
 """
 
 from __future__ import annotations
@@ -20,11 +20,19 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from fastcollab import messages
-from fastcollab.errors import InvalidMessage, InvalidToken, NotAuthenticated, ProtocolError, RateLimited, RoomNotFound
-from fastcollab.core.effects import Activated, Close, CloseCode, Effect, Enter, Send, Verify
+from fastcollab.core.effects import Activated, Close, Effect, Enter, Send, Verify
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import TokenBucket
 from fastcollab.core.permissions import Permission
+from fastcollab.errors import (
+    CloseCode,
+    InvalidMessage,
+    InvalidToken,
+    NotAuthenticated,
+    ProtocolError,
+    RateLimited,
+    RoomNotFound,
+)
 
 if TYPE_CHECKING:
     from fastcollab.core.room import Room
@@ -32,7 +40,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token says that the user is. `rooms` are the token's permissions by pattern; None: it has none of its own."""
+    """Who a token says that the user is. `rooms` are the token's permissions by pattern; None: it has none of its
+    own.
+    """
 
     user_id: str
     numeric_id: int
@@ -140,11 +150,11 @@ class Session:
     # --- messages -----------------------------------------------------------------------------------------------------
 
     def receive(self, message: messages.ClientMessage, size: int, now: Instant) -> list[Effect]:
-        """Carries out one message, which was `size` bytes long as JSON. Batches are unpacked by :func:`unpack` before."""
+        """Carries out one message, which was `size` bytes long as JSON. Batches are unpacked by :func:`unpack`
+        before.
+        """
         if isinstance(message, messages.Ping):
-            return self._acknowledge(
-                message, [Send([self], messages.Pong(message.payload.timestamp, now.unix))]
-            )
+            return self._acknowledge(message, [Send([self], messages.Pong(message.payload.timestamp, now.unix))])
         if isinstance(message, messages.Connect):
             if self.authenticated and not message.payload.token:
                 return self._greet(message, now)
@@ -212,9 +222,7 @@ class Session:
         room = self.active_room if room_id is None else self.rooms.get(room_id)
         if room is None:
             what = "no room" if room_id is None else f"not the room {room_id!r}"
-            raise RoomNotFound(
-                f"the connection is in {what}", **({} if room_id is None else {"roomId": room_id})
-            )
+            raise RoomNotFound(f"the connection is in {what}", **({} if room_id is None else {"roomId": room_id}))
         return room
 
     def _acknowledge(self, message: messages.ClientMessage, effects: list[Effect]) -> list[Effect]:
@@ -246,7 +254,9 @@ _HANDLERS: dict[type, _Handler] = {
 
 
 def unpack(batch: messages.Batch, limit: int) -> list[tuple[messages.ClientMessage, int] | ProtocolError]:
-    """The messages of a batch with their sizes in bytes, in order; for one that is malformed, the error to tell (D1)."""
+    """The messages of a batch with their sizes in bytes, in order; for one that is malformed, the error to tell
+    (D1).
+    """
     if len(batch.payload.messages) > limit:
         raise InvalidMessage(
             "too many messages in a batch",

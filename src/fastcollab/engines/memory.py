@@ -1,6 +1,7 @@
 """The ports in the memory of one process: nothing outlives it, and nothing has to be installed.
 
-Documents stay when their rooms are deserted, for as long as the process lives; who needs them bounded or durable takes another engine.
+Documents stay when their rooms are deserted, for as long as the process lives; who needs them bounded or
+durable takes another engine.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ _NUMBERS = 2**32
 class MemoryRegistry:
     """Connections and numbers of the users of one process.
 
-    A user whose id is no number is given one by a hash of the id, and the next free one if another user holds that: so it is most
-    often the same again, in this process and in the next, and nothing has to be remembered of users who have gone.
+    A user whose id is no number is given one by a hash of the id, and the next free one if another user holds
+    that: so it is most often the same again, in this process and in the next, and nothing has to be remembered
+    of users who have gone.
     """
 
     def __init__(self) -> None:

@@ -12,6 +12,7 @@ MODE_PLAIN: int
 MODE_BATCHED: int
 
 def now_ns() -> int: ...
+
 @final
 class FlushPacer:
     shortest: int

@@ -1,14 +1,17 @@
 """The fan-out of a room: when its gathered records leave, and what each member gets.
 
-The records lie in the room's :class:`~fastcollab._binary.RecordBatch` in the form in which they are sent. A flush hands that one buffer to
-each member's socket: one `send` per member, no copy and no Python object per record or member. A member's own record is left out by putting the
-last one in its place for the time of that send.
+The records lie in the room's :class:`~fastcollab._binary.RecordBatch` in the form in which they are sent. A
+flush hands that one buffer to each member's socket: one `send` per member, no copy and no Python object per
+record or member. A member's own record is left out by putting the last one in its place for the time of that
+send.
 
-When a flush leaves is a balance. At once is best for latency, and costs a `send` per member and update; once per 16.67 ms is cheapest.
-:class:`FlushPacer` chooses an interval between those by the size of the room, since a flush costs as many sends as there are members,
-and lengthens it for all rooms while flushing takes more than a share of the process's time: latency is given away only where it buys something.
+When a flush leaves is a balance. At once is best for latency, and costs a `send` per member and update; once
+per 16.67 ms is cheapest. :class:`FlushPacer` chooses an interval between those by the size of the room, since a
+flush costs as many sends as there are members, and lengthens it for all rooms while flushing takes more than a
+share of the process's time: latency is given away only where it buys something.
 
-Members in JSON mode get `presence_update` messages instead, built by the Python side (`send_updates`) at an interval of their own.
+Members in JSON mode get `presence_update` messages instead, built by the Python side (`send_updates`) at an
+interval of their own.
 """
 
 import logging
@@ -41,10 +44,11 @@ def now_ns() -> int:
 
 
 cdef class FlushPacer:
-    """The interval between two flushes of a room, in ns: from `shortest` in rooms of up to 10 to `longest` in rooms of 100 and more.
+    """The interval between two flushes of a room, in ns: from `shortest` in rooms of up to 10 to `longest` in
+    rooms of 100 and more.
 
-    `account` is told of each flush. While flushes take more than 30 % of the time, measured over 100 ms, all intervals are stretched, up to
-    `longest`; below 20 % they shrink again.
+    `account` is told of each flush. While flushes take more than 30 % of the time, measured over 100 ms, all
+    intervals are stretched, up to `longest`; below 20 % they shrink again.
     """
 
     def __cinit__(self, int64_t shortest, int64_t longest):
@@ -124,11 +128,13 @@ cdef class Member:
 cdef class Channel:
     """One room's fan-out.
 
-    `send_updates(channel, members, changed)` is called to send JSON updates: to `members`, of what has changed, or with `changed` false of
-    all that is known. `update_interval` (ns) is the least time between two such calls for changes.
+    `send_updates(channel, members, changed)` is called to send JSON updates: to `members`, of what has changed,
+    or with `changed` false of all that is known. `update_interval` (ns) is the least time between two such
+    calls for changes.
     """
 
-    def __cinit__(self, object room, object loop, FlushPacer pacer not None, object send_updates, int64_t update_interval):
+    def __cinit__(self, object room, object loop, FlushPacer pacer not None, object send_updates,
+                  int64_t update_interval):
         self.room = room
         self.cursors = room.cursors
         self.selections = room.selections
@@ -138,7 +144,8 @@ cdef class Channel:
         self.update_interval = update_interval
         self.members = []
 
-    def add(self, object session, Outbox outbox not None, RecordSlot cursor not None, RecordSlot selection not None) -> Member:
+    def add(self, object session, Outbox outbox not None,
+            RecordSlot cursor not None, RecordSlot selection not None) -> Member:
         """Takes a member in, in JSON mode."""
         cdef Member member = Member(session, self, outbox, cursor, selection)
         self.members.append(member)

@@ -1,15 +1,17 @@
 """The receiving side of a connection: frames from picows, messages to the gateway, cursors straight to the room.
 
-picows reads the socket, unmasks and hands over *frames*. What RFC 6455 asks of a server beyond that is done here: fragments are put together,
-reserved bits and close codes checked, text checked to be UTF-8, and the close handshake carried through. Sizes are bounded while a message is
-put together; the rest of one that grows too long is read and dropped, so that the connection can be told and live on (E7).
+picows reads the socket, unmasks and hands over *frames*. What RFC 6455 asks of a server beyond that is done
+here: fragments are put together, reserved bits and close codes checked, text checked to be UTF-8, and the close
+handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too
+long is read and dropped, so that the connection can be told and live on (E7).
 
-The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the read buffer, and copied from there into the
-batch of the connection's active room. Everything else goes to the handler, a Python object:
+The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the
+read buffer, and copied from there into the batch of the connection's active room. Everything else goes to the
+handler, a Python object:
 
-``opened(connection)``, ``text(connection, message)``, ``refused_frame(connection, fault)``, ``no_active_room(connection)``, ``began_binary(connection)``,
-``selected(connection)``, ``too_long(connection, size)``, ``writable(connection)``, ``closing(connection, failed)``,
-``closed(connection, farewell)``.
+``opened(connection)``, ``text(connection, message)``, ``refused_frame(connection, fault)``,
+``no_active_room(connection)``, ``began_binary(connection)``, ``selected(connection)``, ``too_long(connection,
+size)``, ``writable(connection)``, ``closing(connection, failed)``, ``closed(connection, farewell)``.
 """
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -212,13 +214,17 @@ cdef class Connection(WSListener):
             self.outbox.transport.send_ping()
 
     def close(self, int code, str reason="") -> None:
-        """Begins the close handshake; the client's answer ends the connection. `reason` is cut to what fits into the frame."""
+        """Begins the close handshake; the client's answer ends the connection. `reason` is cut to what fits into
+        the frame.
+        """
         if self.open:
             self.send_close(code, reason)
             self.handler.closing(self, False)
 
     cdef int fail(self, int code, str reason) except -1:
-        """Ends the connection of a client that does not keep to the WebSocket protocol, without waiting for its answer."""
+        """Ends the connection of a client that does not keep to the WebSocket protocol, without waiting for its
+        answer.
+        """
         if self.open:
             self.send_close(code, reason)
             self.closing = True

@@ -1,10 +1,12 @@
 """What one connection is sent, in two lanes.
 
-*Text* is reliable: operations, acks, errors. It is never dropped; what the socket does not take at once waits in the transport, up to a
-bound. A connection that lets it grow further is not reading, and `send_text` says so to have it closed (rule L2).
+*Text* is reliable: operations, acks, errors. It is never dropped; what the socket does not take at once waits
+in the transport, up to a bound. A connection that lets it grow further is not reading, and `send_text` says so
+to have it closed (rule L2).
 
-*Binary* is newest-wins: cursors. It is sent only while nothing waits (`writable`); who skips a connection that is not writable owes it the
-newest state when it is writable again (B10). So a slow reader costs the gateway no memory and is shown no past.
+*Binary* is newest-wins: cursors. It is sent only while nothing waits (`writable`); who skips a connection that
+is not writable owes it the newest state when it is writable again (B10). So a slow reader costs the gateway no
+memory and is shown no past.
 """
 
 from picows.picows cimport WSMsgType, WSTransport

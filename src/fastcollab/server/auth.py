@@ -1,7 +1,8 @@
 """Tokens: JSON Web Tokens, verified with the configured key and nothing else (rule S2).
 
-The algorithms are pinned by the configuration, which does not allow keyed hashes and signatures side by side: the header of a token
-chooses among them only, so that neither `alg: none` nor a public key used as a secret gets anywhere.
+The algorithms are pinned by the configuration, which does not allow keyed hashes and signatures side by side:
+the header of a token chooses among them only, so that neither `alg: none` nor a public key used as a secret
+gets anywhere.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class TokenVerifier:
                 issuer=self._issuer,
                 audience=self._audience,
                 leeway=self._leeway,
-                options={"require": ["sub", "exp"], "verify_aud": self._audience is not None},
+                options={"require": ["sub", "exp"]},
             )
         except jwt.ExpiredSignatureError:
             raise InvalidToken("the token has expired", reason="expired") from None

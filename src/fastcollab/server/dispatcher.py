@@ -1,14 +1,14 @@
 """Between connections and the core: messages in, effects out.
 
-A text message is decoded and given to its session; the effects that come back are carried out in their order. Two of them take time,
-verifying a token and entering a room: while one is under way for a connection, what the connection sends next waits in its inbox, so
-that the messages of a connection are carried out in their order (E5). An inbox that grows long stops the reading of its socket.
+A text message is decoded and given to its session; the effects that come back are carried out in their order.
+Two of them take time, verifying a token and entering a room: while one is under way for a connection, what the
+connection sends next waits in its inbox, so that the messages of a connection are carried out in their order
+(E5). An inbox that grows long stops the reading of its socket.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -28,6 +28,7 @@ from fastcollab.errors import (
     ProtocolError,
     RoomNotFound,
 )
+from fastcollab.logs import get_logger
 from fastcollab.ports import ConnectionRegistry
 from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
 from fastcollab.server._listener import Connection
@@ -35,7 +36,7 @@ from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.clock import instant
 from fastcollab.server.rooms import Rooms
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 #: Messages in an inbox beyond which the connection's socket is not read.
 _INBOX_LIMIT = 64
@@ -62,6 +63,8 @@ class Dispatcher:
         run: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self.connections: set[Connection] = set()
+        self.all_closed = asyncio.Event()
+        self.all_closed.set()
         self._registry = registry
         self._verifier = verifier
         self._settings = settings
@@ -74,6 +77,7 @@ class Dispatcher:
 
     def opened(self, connection: Connection) -> None:
         self.connections.add(connection)
+        self.all_closed.clear()
         connection.session = Session(messages.new_id(), self._settings, connection)
         token, connection.token = connection.token, None
         if token is not None:
@@ -128,6 +132,8 @@ class Dispatcher:
         registered = session.authenticated
         self.carry_out(session.closed(farewell, instant()))
         session.shell = None
+        if not self.connections:
+            self.all_closed.set()
         if registered:
             self._run(self._registry.unregister(session.identity.user_id, session.connection_id))
 
@@ -172,9 +178,7 @@ class Dispatcher:
             log.exception("a message could not be carried out")
             self._tell(session, InternalError("the gateway failed to carry this out"), message)
 
-    def _tell(
-        self, session: Session, error: ProtocolError, message: messages.ClientMessage | None = None
-    ) -> None:
+    def _tell(self, session: Session, error: ProtocolError, message: messages.ClientMessage | None = None) -> None:
         message_id = None if message is None else message.id
         room_id = None if message is None else message.room_id
         self._send([session], messages.ErrorSent.of(error, message_id), room_id)
@@ -215,9 +219,7 @@ class Dispatcher:
             if session.state is SessionState.CLOSED:
                 await self._registry.unregister(claims.user_id, session.connection_id)
                 return
-            identity = Identity(
-                claims.user_id, number, claims.name, claims.color, claims.rooms, claims.expires_at
-            )
+            identity = Identity(claims.user_id, number, claims.name, claims.color, claims.rooms, claims.expires_at)
             effects = session.verified(identity, message, instant())
         except ProtocolError as error:
             effects = session.refused(error, message)
@@ -315,7 +317,9 @@ class Dispatcher:
                 member.mode = MODE_PLAIN if connection.sends_binary and room is active else MODE_JSON
 
     def send_updates(self, channel: Channel, members: list[Member], changed: bool) -> None:
-        """Sends cursors and selection frames as JSON: what has changed, or to a member that missed some, all that is known."""
+        """Sends cursors and selection frames as JSON: what has changed, or to a member that missed some, all that
+        is known.
+        """
         room = channel.room
         now = instant()
         updates = room.record_updates(now) if changed else room.known_records(now)

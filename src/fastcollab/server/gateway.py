@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
-from picows import WSUpgradeRequest, WSUpgradeResponse, ws_create_server
-from picows.api import WSUpgradeResponseWithListener
+from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from fastcollab.config import Config
 from fastcollab.core.document import HistoryLimits
@@ -20,6 +20,7 @@ from fastcollab.core.room import RoomSettings
 from fastcollab.core.session import SessionSettings, SessionState
 from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
 from fastcollab.errors import CloseCode
+from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
 from fastcollab.server._fanout import FlushPacer, now_ns
 from fastcollab.server._listener import Connection
@@ -28,7 +29,7 @@ from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _MILLISECOND = 1_000_000
 #: How long (s) an upgrade request may take to arrive.
@@ -39,7 +40,8 @@ _ACCEPT_BACKLOG = 1024
 class _PicowsLogger(logging.LoggerAdapter[logging.Logger]):
     """What picows logs. Not a `Logger` itself, of which picows would make another for each connection.
 
-    What it calls errors are clients that break the WebSocket protocol, of which there may be as many as an attacker likes.
+    What it calls errors are clients that break the WebSocket protocol, of which there may be as many as an
+    attacker likes.
     """
 
     def error(self, msg: object, *args: object, **kwargs: Any) -> None:
@@ -111,6 +113,8 @@ class Gateway:
             max_frame_size=2 * client.max_message_bytes,
             read_buffer_init_size=client.read_buffer_bytes,
             backlog=_ACCEPT_BACKLOG,
+            # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
+            use_aiofastnet=False,
         )
         self._sweep()
 
@@ -167,13 +171,11 @@ class Gateway:
         self._server.close()
         for connection in list(connections):
             connection.close(CloseCode.SERVICE_UNAVAILABLE, "the gateway is stopping")
-        deadline = now_ns() + int(self.config.server.shutdown_timeout * SECOND)
-        while connections and now_ns() < deadline:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._dispatcher.all_closed.wait(), self.config.server.shutdown_timeout)
         for connection in list(connections):
             connection.abort()
-        while connections:
-            await asyncio.sleep(0.01)
+        await self._dispatcher.all_closed.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
         await self._rooms.close()

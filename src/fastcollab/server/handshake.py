@@ -1,7 +1,8 @@
 """The upgrade request: what it asks for, and what it is refused for (rules H1 to H6).
 
-picows calls the listener's factory before it has validated the upgrade headers, so that nothing is made here but an answer: a
-token is taken out, not looked at. What picows then checks more narrowly than browsers keep to is put in order first.
+picows calls the listener's factory before it has validated the upgrade headers, so that nothing is made here
+but an answer: a token is taken out, not looked at. What picows then checks more narrowly than browsers keep to
+is put in order first.
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ class Upgrade:
     def response(self) -> WSUpgradeResponse:
         """The answer to the request."""
         headers = {} if self.subprotocol is None else {"Sec-WebSocket-Protocol": self.subprotocol}
-        return WSUpgradeResponse.create_101_response(headers)
+        response: WSUpgradeResponse = WSUpgradeResponse.create_101_response(headers)
+        return response
 
 
 class UpgradeRefused(Exception):
@@ -55,11 +57,15 @@ class UpgradeRefused(Exception):
 
     def response(self) -> WSUpgradeResponse:
         """The answer to the request."""
-        return WSUpgradeResponse.create_error_response(self.status, f"{self}\n".encode(), self.headers)
+        body = f"{self}\n".encode()
+        response: WSUpgradeResponse = WSUpgradeResponse.create_error_response(self.status, body, self.headers)
+        return response
 
 
 def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
-    """What the request asks for; raises :class:`UpgradeRefused`. Its `Connection` header is brought into picows' form."""
+    """What the request asks for; raises :class:`UpgradeRefused`. Its `Connection` header is brought into picows'
+    form.
+    """
     target = urlsplit(request.path.decode("ascii", "replace"))
     if target.path != settings.path:
         raise UpgradeRefused(HTTPStatus.NOT_FOUND, f"the gateway is at {settings.path}")

@@ -1,0 +1,106 @@
+"""Gateways that really run, and the proof that each test left nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+import uvloop
+
+from fastcollab import Config, Gateway
+
+SECRET = "a secret of the tests, and of nobody else"
+
+#: Rates that no test reaches by accident.
+GENEROUS = {"limits.operations": 10_000, "limits.messages": 10_000, "limits.connections_per_user": 100}
+
+StartGateway = Callable[..., Awaitable[Gateway]]
+MakeToken = Callable[..., str]
+
+
+def pytest_asyncio_loop_factories(config: object, item: object) -> dict[str, Any]:
+    """The event loop that the command line runs gateways on."""
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def make_token() -> MakeToken:
+    """A token for a user, with more claims by keyword; `secret=` signs it with another key."""
+
+    def make(user: str, *, secret: str = SECRET, ttl: float = 60, **claims: Any) -> str:
+        return jwt.encode({"sub": user, "exp": time.time() + ttl, **claims}, secret, "HS256")
+
+    return make
+
+
+def other_tasks() -> set[asyncio.Task[Any]]:
+    """The tasks of the event loop but the one that asks."""
+    return asyncio.all_tasks() - {asyncio.current_task()}
+
+
+def open_sockets() -> int:
+    """How many sockets this process has open."""
+    count = 0
+    for link in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # the listing's own descriptor
+            count += link.readlink().name.startswith("socket:")
+    return count
+
+
+@pytest.fixture
+async def start_gateway() -> AsyncIterator[StartGateway]:
+    """Starts gateways on free ports, with settings by dotted key; afterwards nothing of them may be left."""
+    sockets_before = open_sockets()
+    tasks_before = other_tasks()
+    running: list[Gateway] = []
+
+    async def start(overrides: dict[str, object] | None = None, /, **_none: object) -> Gateway:
+        config = Config.load(
+            None, {"auth.secret": SECRET, "server.port": 0, "server.shutdown_timeout": 2, **(overrides or {})}
+        )
+        gateway = Gateway(config)
+        await gateway.start()
+        running.append(gateway)
+        return gateway
+
+    yield start
+
+    for gateway in running:
+        await gateway.stop()
+        assert gateway.connection_count == 0
+        assert gateway.room_count == 0
+    running.clear()
+    for _ in range(200):
+        if open_sockets() <= sockets_before and other_tasks() <= tasks_before:
+            break
+        await asyncio.sleep(0.01)
+    assert other_tasks() <= tasks_before
+    assert open_sockets() <= sockets_before
+
+
+@pytest.fixture
+async def gateway(start_gateway: StartGateway) -> Gateway:
+    """A running gateway whose rate limits no test reaches by accident."""
+    return await start_gateway(dict(GENEROUS))
+
+
+@pytest.fixture(autouse=True)
+def no_leaked_connections() -> Iterator[None]:
+    """No connection or session may survive its gateway."""
+    yield
+    if os.environ.get("FASTCOLLAB_SANITIZE"):
+        return
+    gc.collect()
+    from fastcollab.core.room import Room
+    from fastcollab.core.session import Session
+
+    alive = [found for found in gc.get_objects() if isinstance(found, (Room, Session))]
+    assert not alive, f"{len(alive)} sessions and rooms are still alive"
