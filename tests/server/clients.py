@@ -21,7 +21,7 @@ class HasUrl(Protocol):
 class StartGateway(Protocol):
     """Starts a gateway whose configuration differs from the usual one in the dotted keys named."""
 
-    async def __call__(self, **overrides: Any) -> HasUrl: ...
+    async def __call__(self, overrides: dict[str, object], /) -> HasUrl: ...
 
 
 class Clients:

@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 import pytest
 import uvloop
+from tests.server.clients import Clients
 
 from fastcollab import Config, Gateway
 
@@ -90,6 +91,13 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
 async def gateway(start_gateway: StartGateway) -> Gateway:
     """A running gateway whose rate limits no test reaches by accident."""
     return await start_gateway(dict(GENEROUS))
+
+
+@pytest.fixture
+async def clients(start_gateway: StartGateway, make_token: MakeToken) -> AsyncIterator[Clients]:
+    """Clients written from the specification, which leave before the gateway stops."""
+    async with Clients(make_token) as clients:
+        yield clients
 
 
 @pytest.fixture(autouse=True)

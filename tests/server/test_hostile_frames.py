@@ -236,7 +236,7 @@ async def test_many_frames_in_one_segment_E5(gateway: HasUrl, clients: Clients) 
 async def test_a_frame_that_never_ends_is_no_message_R7(
     start_gateway: StartGateway, clients: Clients, cut: int, ending: str
 ) -> None:
-    gateway = await start_gateway(**{"presence.grace_period": 0.1})
+    gateway = await start_gateway({"presence.grace_period": 0.1})
     bystanders = await Bystanders.enter(gateway, clients, "r")
     bob = await clients.enter(gateway, "bob", "r")
     eve = await clients.raw(gateway, "eve", "r")

@@ -117,7 +117,7 @@ async def test_a_request_that_comes_byte_by_byte_H2(gateway: HasUrl, clients: Cl
 
 
 async def test_a_handshake_that_does_not_end_is_ended_H2(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"server.handshake_timeout": 0.3})
+    gateway = await start_gateway({"server.handshake_timeout": 0.3})
     bystanders = await Bystanders.enter(gateway, clients, "r")
     crew = [await RawClient.dial(gateway.url) for _ in range(20)]
     try:
@@ -135,7 +135,7 @@ async def test_a_handshake_that_does_not_end_is_ended_H2(start_gateway: StartGat
 async def test_a_drip_of_headers_does_not_keep_a_handshake_open_H2(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
-    gateway = await start_gateway(**{"server.handshake_timeout": 0.3})
+    gateway = await start_gateway({"server.handshake_timeout": 0.3})
     client = await clients.dial(gateway)
     client.send(upgrade_request(gateway.url)[:-2])
     ended = asyncio.create_task(client.everything())

@@ -285,7 +285,7 @@ def ping_of(length: int) -> str:
 async def test_a_message_of_the_greatest_length_is_carried_out_E7(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
-    gateway = await start_gateway(**{"client.max_message_bytes": LIMIT})
+    gateway = await start_gateway({"client.max_message_bytes": LIMIT})
     alice = await clients.enter(gateway, "alice")
     await alice.send_text(ping_of(LIMIT))
     await alice.expect("pong")
@@ -298,7 +298,7 @@ async def test_a_message_of_the_greatest_length_is_carried_out_E7(
 async def test_an_oversized_message_is_refused_and_the_connection_lives_E7(
     start_gateway: StartGateway, clients: Clients, size: int
 ) -> None:
-    gateway = await start_gateway(**{"client.max_message_bytes": LIMIT})
+    gateway = await start_gateway({"client.max_message_bytes": LIMIT})
     alice = await clients.enter(gateway, "alice", "r")
     await alice.send_text(ping_of(size))
     details = await alice.refused(INVALID_OPERATION)
@@ -315,7 +315,7 @@ async def test_an_oversized_message_is_refused_and_the_connection_lives_E7(
 async def test_fragments_that_add_up_to_too_much_are_refused_E7(
     start_gateway: StartGateway, clients: Clients, opcode: int, count: int
 ) -> None:
-    gateway = await start_gateway(**{"client.max_message_bytes": LIMIT})
+    gateway = await start_gateway({"client.max_message_bytes": LIMIT})
     alice = await clients.raw(gateway, "alice")
     size = LIMIT - 1  # of each fragment
     alice.send(frame(opcode, b"x" * size, fin=False))
@@ -334,7 +334,7 @@ async def test_fragments_that_add_up_to_too_much_are_refused_E7(
 
 
 async def test_a_frame_that_announces_twice_too_much_closes_E7(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"client.max_message_bytes": LIMIT})
+    gateway = await start_gateway({"client.max_message_bytes": LIMIT})
     for opcode in (TEXT, BINARY):
         alice = await clients.raw(gateway, "alice")
         alice.send(frame(opcode, b"", claimed_length=2 * LIMIT + 1))  # and not one byte of it
@@ -408,7 +408,7 @@ async def test_a_batch_in_a_batch_is_refused_D1(gateway: HasUrl, clients: Client
 
 
 async def test_a_batch_of_too_many_is_refused_whole_D1(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"rooms.max_messages_per_batch": 3})
+    gateway = await start_gateway({"rooms.max_messages_per_batch": 3})
     alice = await clients.enter(gateway, "alice")
     messages = [envelope("ping", {"timestamp": index}) for index in range(4)]
     await alice.refusal(INVALID_OPERATION, "batch", {"messages": messages, "compressed": False})
@@ -434,7 +434,7 @@ async def test_the_timestamp_of_a_ping_comes_back_unchanged_K1(
 
 
 async def test_a_silent_connection_is_pinged_then_closed_K1(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"client.heartbeat_interval": 0.2})
+    gateway = await start_gateway({"client.heartbeat_interval": 0.2})
     silent = await clients.raw(gateway, "alice")
     awake = await clients.enter(gateway, "bob")  # the websockets library answers pings
     assert awake.connected["heartbeatInterval"] == 200
@@ -450,7 +450,7 @@ async def test_a_silent_connection_is_pinged_then_closed_K1(start_gateway: Start
 
 
 async def test_a_connection_that_talks_is_not_silent_K1(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"client.heartbeat_interval": 0.2})
+    gateway = await start_gateway({"client.heartbeat_interval": 0.2})
     talker = await clients.raw(gateway, "alice")
     for _ in range(15):
         await asyncio.sleep(0.05)

@@ -34,7 +34,7 @@ async def test_any_other_path_is_not_found_H1(gateway: HasUrl, target: str) -> N
 
 
 async def test_the_path_is_configured_and_a_query_is_no_part_of_it_H1(start_gateway: StartGateway) -> None:
-    gateway = await start_gateway(**{"server.path": "/collaborate"})
+    gateway = await start_gateway({"server.path": "/collaborate"})
     assert await status_of(gateway, upgrade_request(gateway.url, target="/ws")) == 404
     assert await status_of(gateway, upgrade_request(gateway.url, target="/collaborate?a=b")) == 101
 
@@ -119,14 +119,14 @@ async def test_a_token_in_the_query_is_not_looked_at_H4(gateway: HasUrl, clients
 
 
 async def test_a_token_in_the_query_is_looked_at_if_allowed_H4(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"auth.allow_query_token": True})
+    gateway = await start_gateway({"auth.allow_query_token": True})
     client = await SpecClient.open(f"{gateway.url}?a=b&token={clients.token('alice')}")
     assert (await client.await_connected())["userId"] == "alice"
     await client.close()
 
 
 async def test_an_unknown_origin_is_forbidden_H5(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"client.allowed_origins": ["https://good.example"]})
+    gateway = await start_gateway({"client.allowed_origins": ["https://good.example"]})
     for origin in (
         "https://evil.example",
         "http://good.example",
@@ -142,7 +142,7 @@ async def test_an_unknown_origin_is_forbidden_H5(start_gateway: StartGateway, cl
 
 
 async def test_a_full_gateway_is_unavailable_H6(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"limits.connections": 2})
+    gateway = await start_gateway({"limits.connections": 2})
     first = await clients.enter(gateway, "alice")
     await clients.enter(gateway, "bob")
     with pytest.raises(InvalidStatus) as refusal:
@@ -222,7 +222,7 @@ async def test_a_bad_token_in_connect_does_not_authenticate_S1_S2_S4_X1(
 async def test_issuer_and_audience_are_required_where_configured_S2(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
-    gateway = await start_gateway(**{"auth.issuer": "https://id.example", "auth.audience": "fastcollab"})
+    gateway = await start_gateway({"auth.issuer": "https://id.example", "auth.audience": "fastcollab"})
     for claims in (
         {},
         {"iss": "https://id.example"},
@@ -297,7 +297,7 @@ async def test_a_new_connection_may_not_send_frames_S1(gateway: HasUrl, clients:
 
 
 async def test_without_a_token_in_time_the_connection_ends_S1(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"auth.connect_timeout": 0.3})
+    gateway = await start_gateway({"auth.connect_timeout": 0.3})
     nobody = await clients.open(gateway)
     somebody = await clients.open(gateway)
     await somebody.connect(clients.token("alice"))
@@ -314,7 +314,7 @@ async def test_without_a_token_in_time_the_connection_ends_S1(start_gateway: Sta
 
 async def test_connected_says_who_and_how_much_S3(start_gateway: StartGateway, clients: Clients) -> None:
     gateway = await start_gateway(
-        **{
+        {
             "limits.cursor_updates": 61,
             "limits.operations": 31,
             "limits.messages": 121,
@@ -366,7 +366,7 @@ async def test_a_token_for_another_user_changes_nothing_S4(gateway: HasUrl, clie
 
 @pytest.mark.parametrize("way", ["header", "message"])
 async def test_one_connection_too_many_is_closed_S5(start_gateway: StartGateway, clients: Clients, way: str) -> None:
-    gateway = await start_gateway(**{"limits.connections_per_user": 2})
+    gateway = await start_gateway({"limits.connections_per_user": 2})
     first = await clients.enter(gateway, "alice")
     second = await clients.enter(gateway, "alice")
     await clients.enter(gateway, "bob")

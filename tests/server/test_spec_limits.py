@@ -15,7 +15,7 @@ from tests.server.spec_shapes import RATE_LIMIT, Message
 
 @pytest.mark.parametrize("kind", ["operation", "event", "ping", "selection_change", "mixed"])
 async def test_messages_over_the_rate_are_refused_L1(start_gateway: StartGateway, clients: Clients, kind: str) -> None:
-    gateway = await start_gateway(**{"limits.operations": 5, "limits.messages": 6, "limits.burst": 2})
+    gateway = await start_gateway({"limits.operations": 5, "limits.messages": 6, "limits.burst": 2})
     limit = 5 if kind == "operation" else 6
     alice = await clients.enter(gateway, "alice", "r")
     bob = await clients.enter(gateway, "bob", "r")
@@ -57,7 +57,7 @@ async def test_messages_over_the_rate_are_refused_L1(start_gateway: StartGateway
 async def test_operations_and_messages_are_counted_apart_and_per_connection_L1(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
-    gateway = await start_gateway(**{"limits.operations": 1, "limits.messages": 4, "limits.burst": 1})
+    gateway = await start_gateway({"limits.operations": 1, "limits.messages": 4, "limits.burst": 1})
     alice = await clients.enter(gateway, "alice", "r")
     other = await clients.enter(gateway, "alice", "r")
     await alice.operate(["a"], 0)
@@ -70,7 +70,7 @@ async def test_operations_and_messages_are_counted_apart_and_per_connection_L1(
 async def test_the_messages_of_a_batch_are_counted_one_by_one_L1_D1(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
-    gateway = await start_gateway(**{"limits.messages": 5, "limits.burst": 1})
+    gateway = await start_gateway({"limits.messages": 5, "limits.burst": 1})
     alice = await clients.enter(gateway, "alice")
     messages = [envelope("ping", {"timestamp": index}) for index in range(30)]
     await alice.send("batch", {"messages": messages, "compressed": False})
@@ -86,7 +86,7 @@ async def test_the_messages_of_a_batch_are_counted_one_by_one_L1_D1(
 async def test_cursors_over_the_rate_are_not_refused_and_the_newest_arrives_L1(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
-    gateway = await start_gateway(**{"limits.cursor_updates": 20, "limits.messages": 10, "limits.burst": 1})
+    gateway = await start_gateway({"limits.cursor_updates": 20, "limits.messages": 10, "limits.burst": 1})
     alice = await clients.enter(gateway, "alice", "r")
     bob = await clients.enter(gateway, "bob", "r", batched=True)
     began = time.monotonic()
@@ -109,7 +109,7 @@ async def test_cursors_over_the_rate_are_not_refused_and_the_newest_arrives_L1(
 
 async def test_cursors_are_limited_per_participant_L1(start_gateway: StartGateway, clients: Clients) -> None:
     """Two connections of one user share the rate; another user has its own."""
-    gateway = await start_gateway(**{"limits.cursor_updates": 20, "limits.burst": 1})
+    gateway = await start_gateway({"limits.cursor_updates": 20, "limits.burst": 1})
     first = await clients.enter(gateway, "alice", "r")
     second = await clients.enter(gateway, "alice", "r")
     carol = await clients.enter(gateway, "carol", "r")
@@ -129,7 +129,7 @@ async def test_cursors_are_limited_per_participant_L1(start_gateway: StartGatewa
 
 
 async def test_a_reader_that_does_not_read_is_closed_L2(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"client.max_outbound_bytes": 100_000, "presence.grace_period": 0.1})
+    gateway = await start_gateway({"client.max_outbound_bytes": 100_000, "presence.grace_period": 0.1})
     slow = await clients.dial(gateway, receive_buffer=4096)
     await slow.upgrade(gateway.url, clients.token("slow", rooms={"*": "write"}))
     await slow.join("r")
@@ -179,7 +179,7 @@ async def test_a_burst_within_the_bound_is_delivered_whole_L2(gateway: HasUrl, c
 async def test_an_error_says_whether_the_connection_goes_on_X1_X3(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
-    gateway = await start_gateway(**{"limits.connections_per_user": 1})
+    gateway = await start_gateway({"limits.connections_per_user": 1})
     alice = await clients.enter(gateway, "alice")
     await alice.send("teleport", {})
     assert (await alice.expect("error")).payload["recoverable"] is True

@@ -231,7 +231,7 @@ async def test_a_version_that_is_not_there_yet_is_refused_OT6(gateway: HasUrl, c
 
 
 async def test_a_version_out_of_the_history_is_refused_OT6(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"documents.history_operations": 5})
+    gateway = await start_gateway({"documents.history_operations": 5})
     alice = await clients.enter(gateway, "alice", "r")
     await write(alice, *"abcdefgh")
     details = await alice.refusal(VERSION_MISMATCH, "operation", {"operation": ["x"], "version": 0})
@@ -313,7 +313,7 @@ async def test_a_misfit_against_an_old_version_changes_nothing_OT7(gateway: HasU
 
 
 async def test_an_operation_may_be_so_large_OT7(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"documents.max_operation_bytes": 100})
+    gateway = await start_gateway({"documents.max_operation_bytes": 100})
     alice = await clients.enter(gateway, "alice", "r")
     fits = "x" * 96  # ["…"] takes 100
     assert await alice.operate([fits], 0) == 1
@@ -323,7 +323,7 @@ async def test_an_operation_may_be_so_large_OT7(start_gateway: StartGateway, cli
 
 
 async def test_a_document_may_be_so_large_OT7(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"documents.max_document_bytes": 1000})
+    gateway = await start_gateway({"documents.max_document_bytes": 1000})
     alice = await clients.enter(gateway, "alice", "r")
     bob = await clients.enter(gateway, "bob", "r")
     assert await alice.operate(["x" * 900], 0) == 1
@@ -426,7 +426,7 @@ async def test_versions_of_another_epoch_say_nothing_OT9(gateway: HasUrl, client
 
 
 async def test_a_gap_that_is_trimmed_gets_the_full_state_OT9(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"documents.history_operations": 5})
+    gateway = await start_gateway({"documents.history_operations": 5})
     alice = await clients.enter(gateway, "alice", "r")
     epoch = alice.rooms["r"]["documentState"]["epoch"]
     await write(alice, *"abcdefgh")

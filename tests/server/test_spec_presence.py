@@ -295,7 +295,7 @@ async def test_the_greatest_sizes_pass_and_one_more_does_not_V4(gateway: HasUrl,
 
 
 async def test_the_size_of_presence_data_is_configured_V4(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"presence.max_data_bytes": 10})
+    gateway = await start_gateway({"presence.max_data_bytes": 10})
     alice = await clients.enter(gateway, "alice", "r")
     await alice.send("presence_update", {"presence": {"data": "12345678"}}, acknowledgment=True)
     await alice.expect("ack")

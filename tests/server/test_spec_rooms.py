@@ -83,7 +83,7 @@ async def test_joining_again_gives_the_full_state_and_nobody_notices_R2(gateway:
 
 
 async def test_a_connection_may_be_in_so_many_rooms_R3(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"limits.rooms_per_user": 2})
+    gateway = await start_gateway({"limits.rooms_per_user": 2})
     alice = await clients.enter(gateway, "alice", "r", "s")
     details = await alice.refusal(RATE_LIMIT, "join_room", {"roomId": "t"})
     assert details["limit"] == 2
@@ -161,7 +161,7 @@ async def test_a_room_that_one_is_not_in_is_not_found_R3(gateway: HasUrl, client
 
 
 async def test_a_room_takes_so_many_participants_R4_R6(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"rooms.max_participants": 2})
+    gateway = await start_gateway({"rooms.max_participants": 2})
     alice = await clients.enter(gateway, "alice", "r")
     bob = await clients.enter(gateway, "bob", "r")
     carol = await clients.enter(gateway, "carol")
@@ -219,7 +219,7 @@ async def lose(client: SpecClient, way: str) -> None:
 async def test_who_is_lost_stays_for_the_grace_period_R7(
     start_gateway: StartGateway, clients: Clients, way: str
 ) -> None:
-    gateway = await start_gateway(**{"presence.grace_period": GRACE})
+    gateway = await start_gateway({"presence.grace_period": GRACE})
     bob = await clients.enter(gateway, "bob", "r", "s")
     alice = await clients.enter(gateway, "alice", "r", "s")
     await settled(bob)
@@ -234,7 +234,7 @@ async def test_who_is_lost_stays_for_the_grace_period_R7(
 
 
 async def test_who_is_back_in_time_was_never_away_R7(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"presence.grace_period": GRACE})
+    gateway = await start_gateway({"presence.grace_period": GRACE})
     bob = await clients.enter(gateway, "bob", "r")
     alice = await clients.enter(gateway, "alice", "r")
     await alice.send("presence_update", {"presence": {"status": "writing"}})
@@ -254,7 +254,7 @@ async def test_who_is_back_in_time_was_never_away_R7(start_gateway: StartGateway
 
 
 async def test_who_comes_back_but_not_to_the_room_has_left_it_R7(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"presence.grace_period": GRACE})
+    gateway = await start_gateway({"presence.grace_period": GRACE})
     bob = await clients.enter(gateway, "bob", "r")
     alice = await clients.enter(gateway, "alice", "r")
     await alice.abort()
@@ -263,7 +263,7 @@ async def test_who_comes_back_but_not_to_the_room_has_left_it_R7(start_gateway: 
 
 
 async def test_a_farewell_ends_the_participation_at_once_R7(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway(**{"presence.grace_period": 30})
+    gateway = await start_gateway({"presence.grace_period": 30})
     bob = await clients.enter(gateway, "bob", "r")
     alice = await clients.enter(gateway, "alice", "r")
     await alice.close(1000)
@@ -274,7 +274,7 @@ async def test_a_farewell_ends_the_participation_at_once_R7(start_gateway: Start
 async def test_a_participant_in_its_grace_period_takes_a_place_R4_R7(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
-    gateway = await start_gateway(**{"presence.grace_period": GRACE, "rooms.max_participants": 2})
+    gateway = await start_gateway({"presence.grace_period": GRACE, "rooms.max_participants": 2})
     bob = await clients.enter(gateway, "bob", "r")
     alice = await clients.enter(gateway, "alice", "r")
     carol = await clients.enter(gateway, "carol")
@@ -324,7 +324,7 @@ async def test_the_rooms_claim_says_what_is_allowed_P1_P2(
 async def test_without_the_claim_there_is_a_default_P1(
     start_gateway: StartGateway, clients: Clients, default: str
 ) -> None:
-    gateway = await start_gateway(**{"rooms.default_permission": default})
+    gateway = await start_gateway({"rooms.default_permission": default})
     alice = await clients.open(gateway, header_token=clients.token("alice"))
     await alice.await_connected()
     if default == "none":
