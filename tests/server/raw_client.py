@@ -232,10 +232,11 @@ class RawClient:
         """Waits for the end of the stream; no frame may come before it."""
         assert (received := await self.receive()) is None, f"received {received} after the end"
 
-    async def everything(self) -> bytes:
+    async def everything(self, within: float = PATIENCE) -> bytes:
         """All bytes up to the end of the stream."""
         try:
-            return await self._in_time(self._reader.read())
+            async with asyncio.timeout(within):
+                return await self._reader.read()
         except ConnectionError:
             return b""
 

@@ -103,6 +103,10 @@ class SpecClient:
         """The user's number in binary frames."""
         return int(self.connected["numericId"])
 
+    def __repr__(self) -> str:
+        last = [f"{message.type} {message.payload}" for message in self.inbox[-5:]]
+        return f"{self.connected.get('userId')} has {len(self.inbox)} messages, last {last}; {self.records[-3:]}"
+
     async def _read(self) -> None:
         try:
             async for data in self._socket:
@@ -159,11 +163,11 @@ class SpecClient:
                         return result
                     if self._fault is not None:
                         raise AssertionError(f"no {what}: {self._fault}") from self._fault
-                    assert not self._reader.done(), f"closed with {self.close_code} before {what}; {self.inbox}"
+                    assert not self._reader.done(), f"closed with {self.close_code} before {what}; {self}"
                     self._arrived.clear()
                     await self._arrived.wait()
         except TimeoutError:
-            raise AssertionError(f"no {what} within {within} s; {self.inbox}; {self.records[-5:]}") from None
+            raise AssertionError(f"no {what} within {within} s; {self}") from None
 
     async def expect(
         self,

@@ -422,7 +422,7 @@ async def test_a_batch_of_too_many_is_refused_whole_D1(start_gateway: StartGatew
 # Keep-alive -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("timestamp", [0, -1, 1.5, 1_700_000_000_000, 2**53])
+@pytest.mark.parametrize("timestamp", [0, 1.5, 1_700_000_000_000, 2**53 - 1])
 async def test_the_timestamp_of_a_ping_comes_back_unchanged_K1(
     gateway: HasUrl, clients: Clients, timestamp: float
 ) -> None:

@@ -246,6 +246,11 @@ async def test_the_longest_user_id_and_name_are_taken_as_they_are_S2(gateway: Ha
     assert (participant["userId"], participant["name"], participant["color"]) == (user, name, "#0080ff")
 
 
+@pytest.mark.parametrize("user", [" alice", "alice ", "a b", "\u3000"])
+async def test_a_user_id_may_have_white_space_S2(gateway: HasUrl, clients: Clients, user: str) -> None:
+    assert (await clients.enter(gateway, user)).connected["userId"] == user
+
+
 @pytest.mark.parametrize(
     "claims",
     [
@@ -388,7 +393,7 @@ async def test_a_decimal_user_is_its_own_number_S6(gateway: HasUrl, clients: Cli
 
 
 async def test_each_user_has_a_number_of_its_own_S6(gateway: HasUrl, clients: Clients) -> None:
-    users = ["7", "007", "7 ", "+7", "7.0", "-7", "\uff14", "4294967296", "alice", "Alice", "bob"]
+    users = ["7", "007", "+7", "7.0", "-7", "\uff14", "4294967296", "alice", "Alice", "bob"]
     numbers = [(await clients.enter(gateway, user)).number for user in users]
     assert len(set(numbers)) == len(users)
     assert numbers[0] == 7

@@ -116,18 +116,15 @@ async def test_versions_go_up_by_one_without_a_gap_OT3(gateway: HasUrl, clients:
     for round_number in range(10):
         for client in crew:  # all against the version 0: nobody waits for an answer
             await client.send("operation", {"operation": [str(round_number)], "version": 0})
-    await settled(*crew)
     for client in crew:
-        await client.expect("operation_broadcast", lambda payload: payload["transformedVersion"] > 36)
-    await settled(*crew)
-    for client in crew:
-        versions = [
-            message.payload.get("transformedVersion") or message.payload["version"]
-            for message in client.take("ack", "operation_broadcast")
-        ]
-        assert versions == sorted(versions)
-        assert set(range(1, 37)) <= set(versions) | {37, 38, 39, 40}
-        assert len(versions) == 39
+        versions: list[int] = []
+        while len(versions) < 40:
+            await client.expect_any("ack", "operation_broadcast")
+            versions += [
+                message.payload.get("transformedVersion") or message.payload["version"]
+                for message in client.take("ack", "operation_broadcast")
+            ]
+        assert versions == list(range(1, 41))
 
 
 async def test_an_operation_goes_to_the_room_that_it_names_OT3(gateway: HasUrl, clients: Clients) -> None:
@@ -201,15 +198,6 @@ async def test_the_same_id_at_once_is_applied_once_OT5(gateway: HasUrl, clients:
     assert await text_of(alice) == "a"
 
 
-async def test_the_case_of_an_id_makes_no_other_id_OT5(gateway: HasUrl, clients: Clients) -> None:
-    alice = await clients.enter(gateway, "alice", "r")
-    message_id = str(uuid.uuid4())
-    assert await alice.operate(["a"], 0, id=message_id) == 1
-    upper = message_id.upper()
-    assert await alice.operate(["a"], 0, id=upper) == 1
-    assert await text_of(alice) == "a"
-
-
 async def test_an_operation_that_was_refused_may_be_sent_again_OT5_OT7(gateway: HasUrl, clients: Clients) -> None:
     alice = await clients.enter(gateway, "alice", "r")
     message_id = str(uuid.uuid4())
@@ -223,7 +211,7 @@ async def test_an_operation_that_was_refused_may_be_sent_again_OT5_OT7(gateway: 
 async def test_a_version_that_is_not_there_yet_is_refused_OT6(gateway: HasUrl, clients: Clients) -> None:
     alice = await clients.enter(gateway, "alice", "r")
     await write(alice, "a", "b")
-    for version in (3, 2**31, 2**53):
+    for version in (3, 2**31, 2**53 - 1):
         payload = {"operation": ["c"], "version": version}
         details = await alice.refusal(VERSION_MISMATCH, "operation", payload)
         assert (details["version"], details["oldest"]) == (2, 0)
@@ -323,7 +311,7 @@ async def test_an_operation_may_be_so_large_OT7(start_gateway: StartGateway, cli
 
 
 async def test_a_document_may_be_so_large_OT7(start_gateway: StartGateway, clients: Clients) -> None:
-    gateway = await start_gateway({"documents.max_document_bytes": 1000})
+    gateway = await start_gateway({"documents.max_document_bytes": 1000, "documents.max_operation_bytes": 1000})
     alice = await clients.enter(gateway, "alice", "r")
     bob = await clients.enter(gateway, "bob", "r")
     assert await alice.operate(["x" * 900], 0) == 1
@@ -390,7 +378,7 @@ async def test_what_was_missed_follows_one_by_one_OT9(gateway: HasUrl, clients: 
         assert joined["version"] == joined["documentState"]["version"] == 4
         missed = [(await bob.expect("operation_broadcast")).payload for _ in range(4 - since)]
         assert [one["transformedVersion"] for one in missed] == list(range(since + 1, 5))
-        text = "cba"[3 - since :]
+        text = "dcba"[4 - since :]
         for one in missed:
             text = apply(text, one["operation"])
         assert text == "dcba"
