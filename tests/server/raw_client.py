@@ -143,16 +143,19 @@ class RawClient:
     def send_json(self, message: object) -> None:
         self.send(frame(TEXT, json.dumps(message).encode()))
 
-    async def join(self, room: str) -> None:
+    def send_message(self, kind: str, payload: object) -> None:
         self.send_json(
             {
                 "id": str(uuid.uuid4()),
-                "type": "join_room",
+                "type": kind,
                 "version": 1,
                 "timestamp": time.time() * 1000,
-                "payload": {"roomId": room},
+                "payload": payload,
             }
         )
+
+    async def join(self, room: str) -> None:
+        self.send_message("join_room", {"roomId": room})
         while (await self.message())["type"] != "room_joined":
             pass
 
@@ -239,6 +242,19 @@ class RawClient:
                 return await self._reader.read()
         except ConnectionError:
             return b""
+
+    async def answers(self) -> list[Frame]:
+        """What came before the answer to a ``ping`` message: all that was sent before is carried out then (E5)."""
+        stamp = int.from_bytes(os.urandom(6), "big")
+        self.send_message("ping", {"timestamp": stamp})
+        before: list[Frame] = []
+        while True:
+            received = await self.receive()
+            assert received is not None, "the connection ended"
+            assert received.opcode != CLOSE, f"closed with {received.close_code}: {received.payload[2:]!r}"
+            if received.opcode == TEXT and json.loads(received.payload)["payload"].get("timestamp") == stamp:
+                return before
+            before.append(received)
 
     async def alive(self) -> list[Frame]:
         """Pings, and returns what came before the pong."""

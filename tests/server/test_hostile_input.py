@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.server.bystanders import Bystanders
 from tests.server.clients import Clients, HasUrl, settled
-from tests.server.raw_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, RawClient, frame
+from tests.server.raw_client import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, frame
 from tests.server.spec_client import cursor_frame, cursor_move, envelope
 from tests.server.spec_shapes import INTERNAL_ERROR, INVALID_OPERATION, ROOM_NOT_FOUND, Message, parse_frame
 
@@ -210,13 +210,6 @@ async def bystanders(gateway: HasUrl, clients: Clients) -> Bystanders:
     return await Bystanders.enter(gateway, clients, "r", "s")
 
 
-async def attacker(gateway: HasUrl, clients: Clients) -> RawClient:
-    token = clients.token("eve", rooms={"*": "write"})
-    client = await RawClient.open(gateway.url, token)
-    await client.join("r")
-    return client
-
-
 def answers(frames: list[Frame]) -> list[Message]:
     """The messages among what the gateway sent, each checked for its shape; none is about a fault of the gateway."""
     messages = []
@@ -356,16 +349,16 @@ def is_json_object(data: bytes) -> bool:
 async def test_random_texts_E1_E6(
     gateway: HasUrl, clients: Clients, bystanders: Bystanders, texts: list[bytes]
 ) -> None:
-    eve = await attacker(gateway, clients)
+    eve = await clients.raw(gateway, "eve", "r")
     for text in texts:
         eve.send(frame(TEXT, text))
         try:
             text.decode()
         except UnicodeDecodeError:
             await eve.closed(1007)
-            eve = await attacker(gateway, clients)
+            eve = await clients.raw(gateway, "eve", "r")
             continue
-        told = answers(await eve.alive())
+        told = answers(await eve.answers())
         if not is_json_object(text):
             assert [message.payload.get("code") for message in told if message.type == "error"] == [INVALID_OPERATION]
     eve.abort()
@@ -402,10 +395,10 @@ def nearly_valid_frames(draw: st.DrawFn) -> bytes:
 async def test_random_binary_frames_B1(
     gateway: HasUrl, clients: Clients, bystanders: Bystanders, frames: list[bytes]
 ) -> None:
-    eve = await attacker(gateway, clients)
+    eve = await clients.raw(gateway, "eve", "r")
     for data in frames:
         eve.send(frame(BINARY, data))
-        codes = [message.payload["code"] for message in answers(await eve.alive()) if message.type == "error"]
+        codes = [message.payload["code"] for message in answers(await eve.answers()) if message.type == "error"]
         assert codes == ([] if is_valid_frame(data) else [INVALID_OPERATION])
     eve.abort()
     await bystanders.notice_nothing()
@@ -445,19 +438,32 @@ WIRE_FRAMES = st.builds(
 )
 
 
+def is_well_formed(one: WireFrame) -> bool:
+    """Whether the head of the frame is what a client may send."""
+    control = one.opcode >= CLOSE
+    return (
+        one.opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG)
+        and one.rsv == 0
+        and one.masked
+        and not (control and (len(one.payload) > 125 or not one.fin))
+    )
+
+
 def verdict(frames: list[WireFrame]) -> set[int]:
-    """The codes with which a connection may be closed after these frames; none: it lives. RFC 6455, 5.2 to 5.6, 7.4."""
+    """The codes with which a connection may be closed after these frames; none: it lives. RFC 6455, 5.2 to 5.6, 7.4.
+
+    A gateway may look at a next frame before it takes in the one in front of it, and report the fault of that one.
+    """
     decoder: codecs.IncrementalDecoder | None = None  # of the text message that is being received
     fragmented = False
     early: set[int] = set()  # what may already be reported, and need not before the message is complete
-    for one in frames:
-        if one.rsv or not one.masked or one.opcode in (3, 4, 5, 6, 7) or one.opcode > PONG:
+    for one, behind in zip(frames, [*frames[1:], None], strict=True):
+        looked_ahead = {1002, 1007} if behind and (behind.opcode == CLOSE or not is_well_formed(behind)) else set()
+        if not is_well_formed(one):
             return early | {1002}
-        if one.opcode >= CLOSE:
-            if not one.fin or len(one.payload) > 125:
-                return early | {1002}
-            if one.opcode == CLOSE:
-                return early | close_verdict(one.payload)
+        if one.opcode == CLOSE:
+            return early | close_verdict(one.payload) | looked_ahead
+        if one.opcode > CLOSE:
             continue
         if (one.opcode == CONTINUATION) != fragmented:
             return early | {1002}
@@ -469,7 +475,7 @@ def verdict(frames: list[WireFrame]) -> set[int]:
             except UnicodeDecodeError:
                 early = {1007}
             if one.fin and early:
-                return early
+                return early | looked_ahead
         fragmented = not one.fin
     return early
 
@@ -487,17 +493,20 @@ def close_verdict(payload: bytes) -> set[int]:
     return {code}
 
 
+CLOSES = [WireFrame(CLOSE, b"", True, 0, True)]
+
+
 @KEPT
 @given(frames=st.lists(WIRE_FRAMES, min_size=PER_EXAMPLE, max_size=2 * PER_EXAMPLE))
 async def test_random_sequences_of_frames_E6_X3(
     gateway: HasUrl, clients: Clients, bystanders: Bystanders, frames: list[WireFrame]
 ) -> None:
-    eve = await attacker(gateway, clients)
+    eve = await clients.raw(gateway, "eve", "r")
     eve.send(*(one.encode() for one in frames))
     codes = verdict(frames)
     if not codes:
         answers(await eve.alive())
-    elif verdict([*frames, WireFrame(CLOSE, b"", True, 0, True)]) == codes:
+    elif verdict([*frames, *CLOSES]) == codes:
         await eve.closed(*codes)
     else:  # it may end only once the message has ended
         eve.send(frame(CLOSE))

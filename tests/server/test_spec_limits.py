@@ -183,7 +183,7 @@ async def test_what_waits_within_the_bound_is_delivered_whole_L2(gateway: HasUrl
         await alice.send("event", {"name": str(index), "data": "x" * size})
     await alice.barrier()
     slow.resume_reading()
-    received = []
+    received: list[tuple[str, int]] = []
     while len(received) < len(sizes):
         message = await slow.message()
         if message["type"] == "event":
