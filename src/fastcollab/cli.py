@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from fastcollab import __version__
+from fastcollab.bench.cli import load
 
 if TYPE_CHECKING:
     from fastcollab.config import Config
@@ -189,6 +190,7 @@ def _reason(error: OSError) -> str:
 
 
 app.command()(serve)
+app.command()(load)
 app.command()(token)
 app.command()(version)
 app.add_typer(config_app, name="config")

@@ -222,7 +222,7 @@ def decode(text: str | bytes | Raw) -> ClientMessage:
     try:
         return _decoder.decode(text)
     except msgspec.ValidationError as error:
-        reason, path = _locate(str(error))
+        reason, path = explain(error)
         raise InvalidMessage(reason, path=path, **_message_id(text)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidMessage(f"the message is not valid JSON: {error}", path="") from None
@@ -230,8 +230,11 @@ def decode(text: str | bytes | Raw) -> ClientMessage:
         raise InvalidMessage("the message is nested too deeply", path="", **_message_id(text)) from None
 
 
-def _locate(complaint: str) -> tuple[str, str]:
-    """msgspec's one-line complaint, as what is wrong and the path of the field where it is."""
+def explain(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What msgspec says about data that do not fit their schema: what is wrong, and the path of the field where it
+    is.
+    """
+    complaint = str(error)
     match = _AT_PATH.search(complaint)
     path = match[1] if match else ""
     reason = complaint[: match.start()] if match else complaint

@@ -63,7 +63,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
     tasks_before = other_tasks()
     running: list[Gateway] = []
 
-    async def start(overrides: dict[str, object] | None = None, /, **_none: object) -> Gateway:
+    async def start(overrides: dict[str, object] | None = None) -> Gateway:
         config = Config.load(
             None, {"auth.secret": SECRET, "server.port": 0, "server.shutdown_timeout": 2, **(overrides or {})}
         )

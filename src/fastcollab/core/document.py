@@ -46,7 +46,7 @@ class HistoryLimits:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An operation as it came; `size` is its length as JSON, in bytes."""
+    """An operation as it came; `size` is the length of its message as JSON, in bytes."""
 
     user_id: str
     numeric_id: int
@@ -104,15 +104,9 @@ class Document:
         if (result := self._results.get(submission.author)) is not None:
             return result[0]
         self._check_version(submission.version)
-        if submission.size > self._limits.max_operation_bytes:
-            raise InvalidMessage(
-                "the operation is too large",
-                path="payload.operation",
-                limit=self._limits.max_operation_bytes,
-                size=submission.size,
-            )
         try:
             self.type.check(submission.operation)
+            self._check_operation_size(submission)
             if submission.checksum is not None:
                 self._check_checksum(submission)
             operation = submission.operation
@@ -156,6 +150,12 @@ class Document:
                 expected=expected,
                 version=self.version,
             )
+
+    def _check_operation_size(self, submission: Submission) -> None:
+        # An operation is no longer than its message, so that most need not be measured.
+        limit = self._limits.max_operation_bytes
+        if submission.size > limit and (size := len(orjson.dumps(submission.operation))) > limit:
+            raise InvalidMessage("the operation is too large", path="payload.operation", limit=limit, size=size)
 
     def _check_size(self, content: Any) -> None:
         # What is short in characters is short in bytes; the exact size is counted only near the limit.

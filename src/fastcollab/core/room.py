@@ -213,12 +213,10 @@ class Room:
         participant.selection = messages.Selection(change.ranges, change.color, version)
         return self._relay(self._selection_changes, participant, {"selection": participant.selection}, now)
 
-    def selected_by_frame(self, session: Session) -> None:
-        """Takes note of a selection that came as a frame, which is in the participant's slot already (B4)."""
+    def select_by_frame(self, session: Session, anchor: int, head: int) -> None:
+        """Takes note of a selection that comes as a frame, which the server puts into `selections` itself (B4)."""
         participant = self._participant(session)
-        position = participant.selection_frame.position()
-        assert position is not None
-        selected = messages.SelectionRange(int(position[0]), int(position[1]))
+        selected = messages.SelectionRange(anchor, head)
         participant.selection = messages.Selection([selected], participant.identity.color, self.document.version)
 
     def show(self, session: Session, presence: messages.OwnPresence, now: Instant) -> list[Effect]:

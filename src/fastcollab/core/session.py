@@ -153,6 +153,8 @@ class Session:
         """Carries out one message, which was `size` bytes long as JSON. Batches are unpacked by :func:`unpack`
         before.
         """
+        if not isinstance(message, messages.CursorMove | messages.Operation):
+            self._take_message(now)
         if isinstance(message, messages.Ping):
             return self._acknowledge(message, [Send([self], messages.Pong(message.payload.timestamp, now.unix))])
         if isinstance(message, messages.Connect):
@@ -166,7 +168,6 @@ class Session:
         if isinstance(message, messages.Operation):
             self._take_operation(now)
             return self._room(message.room_id).submit(self, message, size, now)
-        self._take_message(now)
         if isinstance(message, messages.JoinRoom):
             return self._join(message)
         return self._acknowledge(message, _HANDLERS[type(message)](self, message, now))

@@ -33,7 +33,7 @@ from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, P
 from cpython.long cimport PyLong_CheckExact
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF
+from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_Substring
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
@@ -54,11 +54,13 @@ cdef extern from "Python.h":
     ) except -1
     # Replaces *left by the concatenation, in place where *left has no other owner; NULL in *left on error.
     void PyUnicode_Append(PyObject **left, PyObject *right)
-    int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) except? -1
+    # Sets no exception if the value is exactly an `int`.
+    int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) noexcept
 
 # The largest length or position: the largest integer that JavaScript counts exactly.
 cdef int64_t LONGEST = (<int64_t> 1 << 53) - 1
 MAX_LENGTH = LONGEST
+cdef str NO_LENGTH = f"a length must be a positive integer, at most {MAX_LENGTH}"
 
 # What `check` lets through unless told otherwise. Transformation is linear in the number of components, so
 # this many against a history of a thousand operations is a matter of tenths of a second.
@@ -129,8 +131,18 @@ cdef int reserve(Operation *operation, Py_ssize_t capacity) except -1:
     return 0
 
 
+cdef inline int push(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1:
+    """Adds a component that may not be merged with the last one. `text` is borrowed."""
+    if operation.count == operation.capacity:
+        reserve(operation, operation.count + 1)
+    Py_XINCREF(text)
+    operation.components[operation.count] = Component(kind, length, text)
+    operation.count += 1
+    return 0
+
+
 cdef int append(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1:
-    """Appends a component, merged with the last one if that is of the same kind. `text` is borrowed."""
+    """Adds a component, merged with the last one if that is of the same kind. `text` is borrowed."""
     cdef Component *last
     if length == 0:
         return 0
@@ -148,13 +160,7 @@ cdef int append(Operation *operation, Kind kind, int64_t length, PyObject *text)
             Py_XDECREF(last.text)
             last.text = NULL
         return 0
-    if operation.count == operation.capacity:
-        reserve(operation, operation.count + 1)
-    if text != NULL:
-        Py_INCREF(<object> text)
-    operation.components[operation.count] = Component(kind, length, text)
-    operation.count += 1
-    return 0
+    return push(operation, kind, length, text)
 
 
 cdef int append_part(Operation *operation, const Component *source, int64_t start, int64_t length) except -1:
@@ -215,12 +221,12 @@ cdef object refusal(str reason, str argument, tuple path):
     return OperationError(reason, path)
 
 
-cdef int64_t length_of(object value, str argument, tuple path) except -1:
-    """The integer `value`, which must be a length (0 included) that JavaScript can count."""
+cdef inline int64_t length_of(object value) noexcept:
+    """The length that the integer `value` is (0 included), or -1 if it is none that JavaScript can count."""
     cdef int overflow = 0
     cdef int64_t length = PyLong_AsLongLongAndOverflow(value, &overflow)
     if overflow != 0 or length > LONGEST or length < 0:
-        raise refusal(f"a length must be a positive integer, at most {LONGEST}", argument, path)
+        return -1
     return length
 
 
@@ -233,7 +239,9 @@ cdef int decode_component(object value, Component *component, str argument, Py_s
     component.text = NULL
     if PyLong_CheckExact(value):
         component.kind = SKIP
-        component.length = length_of(value, argument, (index,))
+        component.length = length_of(value)
+        if component.length < 0:
+            raise refusal(NO_LENGTH, argument, (index,))
         return 0
     if PyUnicode_CheckExact(value):
         component.kind = INSERT
@@ -245,7 +253,9 @@ cdef int decode_component(object value, Component *component, str argument, Py_s
         component.kind = DELETE
         amount = <object> inner
         if PyLong_CheckExact(amount):
-            component.length = length_of(amount, argument, (index, "d"))
+            component.length = length_of(amount)
+            if component.length < 0:
+                raise refusal(NO_LENGTH, argument, (index, "d"))
             return 0
         if not PyUnicode_CheckExact(amount):
             raise refusal("a delete must have a length or the deleted text", argument, (index, "d"))
@@ -289,14 +299,16 @@ cdef int decode(object value, Operation *operation, str argument, bint strict=Tr
             after += component.length
         if before > LONGEST or after > LONGEST:
             raise refusal("the operation spans more characters than can be counted", argument, (i,))
-        if strict:
-            if component.length == 0:
-                raise refusal("a component must not be empty", argument, (i,))
-            if operation.count and operation.components[operation.count - 1].kind == component.kind:
-                raise refusal("neighbouring components of one kind must be merged", argument, (i,))
-            if component.kind == SKIP and i == count - 1:
-                raise refusal("the last component must not be a skip", argument, (i,))
-        append(operation, component.kind, component.length, component.text)
+        if not strict:
+            append(operation, component.kind, component.length, component.text)
+            continue
+        if component.length == 0:
+            raise refusal("a component must not be empty", argument, (i,))
+        if i and operation.components[i - 1].kind == component.kind:
+            raise refusal("neighbouring components of one kind must be merged", argument, (i,))
+        push(operation, component.kind, component.length, component.text)
+    if strict and count and operation.components[count - 1].kind == SKIP:
+        raise refusal("the last component must not be a skip", argument, (count - 1,))
     return 0
 
 
@@ -673,7 +685,9 @@ cdef class TextType:
         cdef Py_ssize_t i
         if not PyLong_CheckExact(position):
             raise OperationError(f"a position must be an integer, not {type(position).__name__}")
-        moved = length_of(position, "position", ())
+        moved = length_of(position)
+        if moved < 0:
+            raise OperationError(f"a position must be an integer of 0 to {MAX_LENGTH}")
         begin(&decoded)
         try:
             decode(operation, &decoded, "operation")

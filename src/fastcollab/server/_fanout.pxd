@@ -2,15 +2,13 @@ from libc.stdint cimport int64_t, uint64_t
 
 from .._binary cimport RecordBatch, RecordSlot
 from ._outbox cimport Outbox
+from ._pump cimport Pump, Task
 
 
 cdef enum Mode:
     JSON = 0       # presence_update messages
     PLAIN = 1      # frames as in the specification, one WebSocket message each
     BATCHED = 2    # batched frames
-
-
-cdef int64_t monotonic_ns() noexcept nogil
 
 
 cdef class FlushPacer:
@@ -40,22 +38,19 @@ cdef class Member:
     cdef void owe(self, RecordBatch batch) noexcept
 
 
-cdef class Channel:
+cdef class Channel(Task):
     cdef:
         readonly object room
         RecordBatch cursors, selections
         FlushPacer pacer
         list members
         Py_ssize_t json_members
-        object loop, send_updates
-        object timer
-        int64_t timer_due
+        Pump pump
+        object send_updates
         int64_t update_interval, next_update
         readonly bint closed
 
     cdef int put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1
-    cdef int schedule(self, int64_t due, int64_t now) except -1
-    cdef int run_due(self, int64_t now) except -1
     cdef int flush(self, RecordBatch batch, int64_t now) except -1
     cdef int send_to(self, Member member, RecordBatch batch) except -1
     cdef int catch_up_batch(self, Member member, RecordBatch batch, uint64_t owed) except -1

@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Callable
 from typing import Any, final
 
@@ -6,12 +5,11 @@ from .._binary import RecordSlot
 from ..core.room import Room
 from ..core.session import Session
 from ._outbox import Outbox
+from ._pump import Pump, Task
 
 MODE_JSON: int
 MODE_PLAIN: int
 MODE_BATCHED: int
-
-def now_ns() -> int: ...
 
 @final
 class FlushPacer:
@@ -30,13 +28,13 @@ class Member:
     def accepts_updates(self) -> bool: ...
 
 @final
-class Channel:
+class Channel(Task):
     room: Room
     closed: bool
     def __init__(
         self,
         room: Room,
-        loop: asyncio.AbstractEventLoop,
+        pump: Pump,
         pacer: FlushPacer,
         send_updates: Callable[[Channel, list[Member], bool], Any],
         update_interval: int,

@@ -17,11 +17,11 @@ interval of their own.
 import logging
 
 from libc.stdint cimport int64_t, uint64_t
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from .._binary cimport BATCHED as BATCHED_FRAME
 from .._binary cimport BATCH_HEADER_SIZE, RECORD_SIZE, RecordBatch, RecordSlot, store_u16, store_u32, write_plain
 from ._outbox cimport Outbox
+from ._pump cimport Pump, Task, monotonic_ns
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +30,6 @@ MODE_PLAIN = PLAIN
 MODE_BATCHED = BATCHED
 
 cdef int64_t SECOND = 1_000_000_000
-
-
-cdef int64_t monotonic_ns() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <int64_t> now.tv_sec * SECOND + now.tv_nsec
-
-
-def now_ns() -> int:
-    """The clock of the fan-out: monotonic, in ns. Python's own is another one on some systems."""
-    return monotonic_ns()
 
 
 cdef class FlushPacer:
@@ -125,20 +114,20 @@ cdef class Member:
         return False
 
 
-cdef class Channel:
-    """One room's fan-out.
+cdef class Channel(Task):
+    """One room's fan-out; as a task of `pump` it runs when something of the room is due.
 
     `send_updates(channel, members, changed)` is called to send JSON updates: to `members`, of what has changed,
     or with `changed` false of all that is known. `update_interval` (ns) is the least time between two such
     calls for changes.
     """
 
-    def __cinit__(self, object room, object loop, FlushPacer pacer not None, object send_updates,
+    def __cinit__(self, object room, Pump pump not None, FlushPacer pacer not None, object send_updates,
                   int64_t update_interval):
         self.room = room
         self.cursors = room.cursors
         self.selections = room.selections
-        self.loop = loop
+        self.pump = pump
         self.pacer = pacer
         self.send_updates = send_updates
         self.update_interval = update_interval
@@ -163,9 +152,7 @@ cdef class Channel:
     def close(self) -> None:
         """Ends the fan-out; nothing is sent from here on."""
         self.closed = True
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+        self.pump.forget(self)
 
     def list_changes(self) -> None:
         self.cursors.lists_changes = self.selections.lists_changes = self.json_members > 0
@@ -188,37 +175,19 @@ cdef class Channel:
             due = self.cursors.put(member.cursor, frame, size, now)
         else:
             due = self.selections.put(member.selection, frame, size, now)
-        self.schedule(due, now)
+        self.pump.schedule(self, due)
         return 0
 
     def expect(self, int64_t due) -> None:
         """Something was put into the room's batches from elsewhere; it is due at `due` (ns)."""
-        self.schedule(due, monotonic_ns())
+        self.pump.schedule(self, due)
 
-    cdef int schedule(self, int64_t due, int64_t now) except -1:
-        if due <= now:
-            self.run_due(now)
-        elif self.timer is None or due < self.timer_due:
-            self._arm(due, now)
-        return 0
-
-    def _arm(self, int64_t due, int64_t now):
-        if self.timer is not None:
-            self.timer.cancel()
-        self.timer_due = due
-        self.timer = self.loop.call_later((due - now) / 1e9, self._on_timer)
-
-    def _on_timer(self):
-        self.timer = None
-        # A timer of the loop may be a little early by this clock, which must not cost another round.
-        self.run_due(max(monotonic_ns(), self.timer_due))
-
-    cdef int run_due(self, int64_t now) except -1:
-        """Does all that is due, and sets the timer for what is not."""
+    cdef int64_t run(self, int64_t now) except -2:
+        """Flushes what is due, and returns when the rest is."""
         cdef int64_t next_due = -1
         cdef RecordBatch batch
         if self.closed:
-            return 0
+            return -1
         for batch in (self.cursors, self.selections):
             due = batch.next_due()
             if due is not None and due <= now:
@@ -232,9 +201,7 @@ cdef class Channel:
                 self.send_updates(self, self.json_mode_members(), True)
             elif next_due < 0 or self.next_update < next_due:
                 next_due = self.next_update
-        if next_due >= 0 and (self.timer is None or next_due < self.timer_due):
-            self._arm(next_due, now)
-        return 0
+        return next_due
 
     # --- what ---
 

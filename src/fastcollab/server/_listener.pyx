@@ -10,7 +10,7 @@ read buffer, and copied from there into the batch of the connection's active roo
 handler, a Python object:
 
 ``opened(connection)``, ``text(connection, message)``, ``refused_frame(connection, fault)``,
-``no_active_room(connection)``, ``began_binary(connection)``, ``selected(connection)``, ``too_long(connection,
+``no_active_room(connection)``, ``began_binary(connection)``, ``selected(connection, anchor, head)``, ``too_long(connection,
 size)``, ``writable(connection)``, ``closing(connection, failed)``, ``closed(connection, farewell)``.
 """
 
@@ -18,9 +18,10 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_u16
-from ._fanout cimport Member, monotonic_ns
+from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_f32, load_u16
+from ._fanout cimport Member
 from ._outbox cimport Outbox
+from ._pump cimport Pump, monotonic_ns
 
 cdef enum CloseStatus:
     NORMAL = 1000
@@ -51,6 +52,8 @@ cdef class Connection(WSListener):
         public object token              # of the handshake; None once it was looked at
         public dict members              # by room: the connection's memberships in the fan-out
         object handler
+        Pump pump
+        int fd                           # by which the pump knows the socket; -1: the event loop reads it
         Member active                    # where binary frames go
         bytearray fragments              # of the message that is being put together; None: there is none
         WSMsgType fragments_type
@@ -59,8 +62,10 @@ cdef class Connection(WSListener):
         Py_ssize_t max_backlog
         bint closing                     # nothing more is read
 
-    def __init__(self, handler, bint batched, token, Py_ssize_t max_message, Py_ssize_t max_backlog):
+    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message, Py_ssize_t max_backlog):
         self.handler = handler
+        self.pump = pump
+        self.fd = -1
         self.batched = batched
         self.token = token
         self.members = {}
@@ -77,6 +82,7 @@ cdef class Connection(WSListener):
         # A mark of zero: `pause_writing` as soon as the socket does not take all.
         transport.underlying_transport.set_write_buffer_limits(high=0)
         self.outbox = Outbox(transport, self.max_backlog)
+        self.fd = self.pump.add(transport.underlying_transport)
         self.handler.opened(self)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
@@ -100,6 +106,7 @@ cdef class Connection(WSListener):
     cpdef on_ws_disconnected(self, WSTransport transport):
         cdef bint farewell = False
         self.closing = True
+        self.pump.remove(self.fd)
         self.active = None
         self.fragments = None
         if transport.close_handshake is not None and transport.close_handshake.recv is not None:
@@ -139,9 +146,10 @@ cdef class Connection(WSListener):
             self.sends_binary = True
             self.handler.began_binary(self)
         is_cursor = load_u16(data) == CURSOR
-        self.active.channel.put(self.active, is_cursor, data, size)
         if not is_cursor:
-            self.handler.selected(self)
+            # First, since what is put may be sent on before `put` returns.
+            self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10))
+        self.active.channel.put(self.active, is_cursor, data, size)
         return 0
 
     cdef int receive_fragment(self, WSFrame frame) except -1:
@@ -242,10 +250,14 @@ cdef class Connection(WSListener):
 
     def pause_reading(self) -> None:
         """Lets what the client sends wait in its socket."""
-        if self.open:
+        if self.open and self.fd >= 0:
+            self.pump.remove(self.fd)
+        elif self.open:
             self.outbox.transport.underlying_transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Undoes :meth:`pause_reading`."""
-        if self.open:
+        if self.open and self.fd >= 0:
+            self.fd = self.pump.add(self.outbox.transport.underlying_transport)
+        elif self.open:
             self.outbox.transport.underlying_transport.resume_reading()

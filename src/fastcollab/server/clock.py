@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from fastcollab.core.instant import Instant
-from fastcollab.server._fanout import now_ns
+from fastcollab.server._pump import now_ns
 
 
 def instant() -> Instant:

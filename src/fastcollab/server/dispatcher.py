@@ -106,10 +106,10 @@ class Dispatcher:
     def began_binary(self, connection: Connection) -> None:
         self._set_modes(connection)
 
-    def selected(self, connection: Connection) -> None:
+    def selected(self, connection: Connection, anchor: int, head: int) -> None:
         room = connection.session.active_room
         assert room is not None
-        room.selected_by_frame(connection.session)
+        room.select_by_frame(connection.session, anchor, head)
 
     def too_long(self, connection: Connection, size: int) -> None:
         limit = self._settings.limits.max_message_bytes
@@ -152,17 +152,21 @@ class Dispatcher:
             self._attempt(session, message, lambda: self.carry_out(session.receive(message, size, instant())))
 
     def _take_text(self, connection: Connection, text: str) -> None:
+        session = connection.session
         try:
             message = messages.decode(text)
-            if not isinstance(message, messages.Batch):
-                self._take(connection, (message, len(text)))
-                return
-            items: list[_Item] = [*unpack(message, self._settings.limits.max_messages_per_batch)]
         except InvalidMessage as error:
-            self._tell(connection.session, error)
+            self._tell(session, error)
             return
-        if message.acknowledgment:
-            items.append(messages.Ack(message.id))
+        if isinstance(message, messages.Batch):
+            self._attempt(session, message, lambda: self._take_batch(connection, message))
+        else:
+            self._take(connection, (message, len(text)))
+
+    def _take_batch(self, connection: Connection, batch: messages.Batch) -> None:
+        items: list[_Item] = [*unpack(batch, self._settings.limits.max_messages_per_batch)]
+        if batch.acknowledgment:
+            items.append(messages.Ack(batch.id))
         while items and connection.inbox is None:
             self._take(connection, items.pop(0))
         if connection.inbox is not None:

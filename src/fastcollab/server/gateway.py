@@ -22,8 +22,9 @@ from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
 from fastcollab.errors import CloseCode
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
-from fastcollab.server._fanout import FlushPacer, now_ns
+from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
+from fastcollab.server._pump import Pump, now_ns
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
@@ -87,35 +88,41 @@ class Gateway:
             default_document_type=config.rooms.default_document_type,
             run=self._run,
         )
-        self._rooms = self._dispatcher.rooms = Rooms(
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begins to accept connections; raises OSError if the address cannot be had."""
+        config = self.config
+        self._pump = Pump(asyncio.get_running_loop())
+        self._dispatcher.rooms = Rooms(
             MemoryDocuments(_history_limits(config)),
             _room_settings(config),
+            self._pump,
             FlushPacer(_ns(config.fanout.min_interval_ms), _ns(config.fanout.max_interval_ms)),
             _ns(config.presence.cursor_interval_ms),
             carry_out=self._dispatcher.carry_out,
             send_updates=self._dispatcher.send_updates,
             run=self._run,
         )
-
-    # --- life ---------------------------------------------------------------------------------------------------------
-
-    async def start(self) -> None:
-        """Begins to accept connections; raises OSError if the address cannot be had."""
-        client = self.config.client
-        self._server = await ws_create_server(
-            self._accept,
-            self.config.server.host,
-            self.config.server.port,
-            websocket_handshake_timeout=_HANDSHAKE_TIMEOUT,
-            logger_name=_PicowsLogger(logging.getLogger("picows"), {}),
-            enable_auto_pong=False,
-            # A frame up to twice as long as a message may be is read, so that its sender can be told (E7).
-            max_frame_size=2 * client.max_message_bytes,
-            read_buffer_init_size=client.read_buffer_bytes,
-            backlog=_ACCEPT_BACKLOG,
-            # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
-            use_aiofastnet=False,
-        )
+        try:
+            self._server = await ws_create_server(
+                self._accept,
+                config.server.host,
+                config.server.port,
+                websocket_handshake_timeout=_HANDSHAKE_TIMEOUT,
+                logger_name=_PicowsLogger(logging.getLogger("picows"), {}),
+                enable_auto_pong=False,
+                # A frame up to twice as long as a message may be is read, so that its sender can be told (E7).
+                max_frame_size=2 * config.client.max_message_bytes,
+                read_buffer_init_size=config.client.read_buffer_bytes,
+                backlog=_ACCEPT_BACKLOG,
+                # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
+                use_aiofastnet=False,
+            )
+        except BaseException:
+            self._pump.close()
+            raise
         self._sweep()
 
     @property
@@ -139,7 +146,7 @@ class Gateway:
     @property
     def room_count(self) -> int:
         """How many rooms are live."""
-        return len(self._rooms)
+        return len(self._dispatcher.rooms)
 
     def close_soon(self) -> None:
         """Begins to stop: no new connections, and those that there are are asked to come back later."""
@@ -178,7 +185,8 @@ class Gateway:
         await self._dispatcher.all_closed.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await self._rooms.close()
+        await self._dispatcher.rooms.close()
+        self._pump.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
         self._closed.set()
@@ -208,7 +216,12 @@ class Gateway:
             return WSUpgradeResponseWithListener(response, None)
         client = self.config.client
         connection = Connection(
-            self._dispatcher, upgrade.batched, upgrade.token, client.max_message_bytes, client.max_outbound_bytes
+            self._dispatcher,
+            self._pump,
+            upgrade.batched,
+            upgrade.token,
+            client.max_message_bytes,
+            client.max_outbound_bytes,
         )
         return WSUpgradeResponseWithListener(upgrade.response(), connection)
 

@@ -11,6 +11,7 @@ from fastcollab.core.effects import Effect
 from fastcollab.core.room import Room, RoomSettings
 from fastcollab.ports import DocumentStore
 from fastcollab.server._fanout import Channel, FlushPacer, Member
+from fastcollab.server._pump import Pump
 from fastcollab.server.clock import instant
 
 _HANDLES = 2**32
@@ -35,6 +36,7 @@ class Rooms:
         self,
         documents: DocumentStore,
         settings: RoomSettings,
+        pump: Pump,
         pacer: FlushPacer,
         update_interval: int,
         *,
@@ -44,6 +46,7 @@ class Rooms:
     ) -> None:
         self._documents = documents
         self._settings = settings
+        self._pump = pump
         self._pacer = pacer
         self._update_interval = update_interval
         self._carry_out = carry_out
@@ -63,8 +66,7 @@ class Rooms:
             live = self._live.get(room_id)
             if live is None:
                 room = Room(room_id, self._next_handle(), document, self._settings)
-                loop = asyncio.get_running_loop()
-                channel = Channel(room, loop, self._pacer, self._send_updates, self._update_interval)
+                channel = Channel(room, self._pump, self._pacer, self._send_updates, self._update_interval)
                 live = self._live[room_id] = _Live(room, channel)
         return live.room
 

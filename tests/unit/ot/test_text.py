@@ -10,7 +10,7 @@ from fastcollab import ot
 from fastcollab.ot import OperationError
 from fastcollab.ot._text import MAX_LENGTH
 
-text = ot.types["text"]
+text: Any = ot.types["text"]
 
 WOMAN = "\U0001f469"  # beyond the 16-bit plane
 COMBINING = "e\u0301"  # one character to the reader, two code points here
@@ -303,7 +303,7 @@ def test_transform_position(position: int, operation: list[Any], left: int, righ
 
 @pytest.mark.parametrize("position", [-1, True, 1.0, "1", None, 2**53, 2**70])
 def test_what_is_no_position(position: Any) -> None:
-    with pytest.raises(OperationError, match=r"position must be|length must be") as caught:
+    with pytest.raises(OperationError, match="position must be an integer") as caught:
         text.transform_position(position, [])
     assert caught.value.path == ()
 

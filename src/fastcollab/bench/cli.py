@@ -1,0 +1,65 @@
+"""``fastcollab load``: the load generator on the command line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fastcollab.bench.connect import LoadError
+from fastcollab.bench.load import IdleOptions, LoadOptions, run_idle, run_load
+from fastcollab.bench.report import IdleReport, LoadReport
+
+
+def load(
+    rooms: Annotated[int, typer.Option(min=1, help="Number of rooms.")] = 1,
+    members: Annotated[int, typer.Option(min=2, help="Members of each room.")] = 100,
+    hz: Annotated[float, typer.Option(help="Cursor updates per second of each member.")] = 60.0,
+    seconds: Annotated[float, typer.Option(help="Measured time, after the warm-up.")] = 10.0,
+    warmup: Annotated[float, typer.Option(help="Seconds of load before the measured time.")] = 1.0,
+    burst: Annotated[bool, typer.Option("--burst", help="All members send at the same moment.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Speak fastcollab.v1, without batched frames.")] = False,
+    idle: Annotated[int, typer.Option(min=0, help="Weigh so many idle connections instead; 0: do not.")] = 0,
+    url: Annotated[str | None, typer.Option(help="Drive the gateway at this ws:// address.")] = None,
+    server_pid: Annotated[int | None, typer.Option(help="Process of that gateway, for its cost.")] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(envvar="FASTCOLLAB_AUTH__SECRET", help="Secret that signs tokens for that gateway."),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Put a gateway under load, and report deliveries, latency, processor time and memory.
+
+    Without --url a gateway is started for it. The exit status is 1 if an update was lost or anything went
+    wrong.
+    """
+    target_secret = secret if url is not None else None
+    report: LoadReport | IdleReport
+    try:
+        if idle:
+            report = run_idle(IdleOptions(idle, url=url, server_pid=server_pid, secret=target_secret))
+        else:
+            report = run_load(
+                LoadOptions(
+                    rooms=rooms,
+                    members=members,
+                    hz=hz,
+                    seconds=seconds,
+                    warmup=warmup,
+                    burst=burst,
+                    plain=plain,
+                    url=url,
+                    server_pid=server_pid,
+                    secret=target_secret,
+                )
+            )
+    except (ValueError, LoadError, OSError) as error:
+        typer.echo(f"fastcollab load: {error}", err=True)
+        raise typer.Exit(2) from None
+    if json_output:
+        typer.echo(report.as_json())
+    else:
+        Console().print(report.as_table())
+    if not report.sound:
+        raise typer.Exit(1)

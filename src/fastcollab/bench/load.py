@@ -1,0 +1,262 @@
+"""The load generator: a server, a fleet of members who move their cursors, and a report of what arrived.
+
+`run_load` starts a gateway of its own, or drives one that is running, or a bare relay. Server and generator
+are kept on different cores where there are two, so that neither takes the other's time. The order of a run:
+
+1. connections are opened and join their rooms;
+2. warm-up: everybody sends, nothing is measured;
+3. measured time: the server's processor time, deliveries and latencies count from here;
+4. nobody sends any more, and the clock runs on until the last update of each member has reached all others.
+
+`run_idle` opens connections that join nothing and say nothing, and weighs them.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+
+from fastcollab.bench._load import Fleet
+from fastcollab.bench.connect import Dial, close_politely, open_connections
+from fastcollab.bench.process import Memory, cpu_seconds, user_and_system_seconds, wait_seconds
+from fastcollab.bench.report import IdleReport, LoadReport, Percentiles, ServerCost
+from fastcollab.bench.server import ConfigSections, Cores, Server, gateway, pinned, raise_file_limit
+
+FIRST_USER = 1_000_001
+_IDLE_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What `run_load` does. ValueError, naming the field, if a value makes no sense.
+
+    `rooms`, `members`
+        how many rooms, and members in each.
+    `hz`, `grid`, `burst`
+        updates per second of each member, spread over the period in steps of `grid` seconds, or all at once.
+    `seconds`, `warmup`, `drain`
+        measured time, time before it, and the longest wait for final updates after it.
+    `plain`
+        speak ``fastcollab.v1``, with a WebSocket message for each update, instead of ``fastcollab.v1.batch``.
+    `url`, `server_pid`, `secret`
+        drive a server that is running, instead of starting a gateway: its ``ws://`` address, its process (for
+        its cost; it has to be on this machine), and the secret that signs tokens for it.
+    `bare`
+        the server at `url` is no gateway: the path ``/room/<n>`` names the room, and nobody asks for tokens.
+    `config`
+        settings of the gateway that is started, by section: ``{"fanout": {"min_interval_ms": 5.0}}``.
+    """
+
+    rooms: int = 1
+    members: int = 100
+    hz: float = 60.0
+    seconds: float = 10.0
+    warmup: float = 1.0
+    drain: float = 3.0
+    grid: float = 0.001
+    burst: bool = False
+    plain: bool = False
+    url: str | None = None
+    server_pid: int | None = None
+    secret: str | None = None
+    bare: bool = False
+    config: ConfigSections = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not (self.rooms >= 1 and self.members >= 2):
+            raise ValueError(f"rooms and members: at least 1 room of 2, not {self.rooms} of {self.members}")
+        if not 0 < self.hz <= 10_000:
+            raise ValueError(f"hz: above 0 and at most 10,000, not {self.hz}")
+        if not (self.seconds > 0 and self.warmup >= 0 and self.drain >= 0):
+            raise ValueError("seconds, warmup and drain: seconds above 0, the others not below")
+        if self.bare and self.url is None:
+            raise ValueError("bare: a bare relay needs a url")
+        if self.url is not None and not self.bare and self.secret is None:
+            raise ValueError("secret: tokens for the gateway at the url have to be signed")
+
+    @property
+    def subprotocol(self) -> str:
+        return "fastcollab.v1" if self.plain else "fastcollab.v1.batch"
+
+
+@dataclass(frozen=True, slots=True)
+class IdleOptions:
+    """What `run_idle` does: how many connections, and to which server, as in `LoadOptions`."""
+
+    connections: int = 5000
+    url: str | None = None
+    server_pid: int | None = None
+    secret: str | None = None
+    config: ConfigSections = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.connections < 1:
+            raise ValueError(f"connections: at least 1, not {self.connections}")
+        if self.url is not None and (self.server_pid is None or self.secret is None):
+            raise ValueError("server_pid and secret: both are needed to weigh connections to the server at the url")
+
+
+def run_load(options: LoadOptions) -> LoadReport:
+    """Drives a server as `options` say. LoadError if it cannot be started, reached, or be spoken to."""
+    count = options.rooms * options.members
+    raise_file_limit(count + 256)
+    cores = Cores.available()
+    grid = 1 / options.hz if options.burst else min(options.grid, 1 / options.hz)
+    fleet = Fleet(options.rooms, options.members, options.hz, FIRST_USER, grid)
+    with ExitStack() as cleanup:
+        server = cleanup.enter_context(_server(options, _load_config(options), cores.server))
+        cleanup.enter_context(pinned(cores.generator))
+
+        def attach(index: int, connection: socket.socket, received: bytes) -> None:
+            cleanup.callback(close_politely, connection)
+            fleet.attach(index, connection.fileno(), received)
+
+        open_connections(
+            (server.host, server.port),
+            [_member_dial(server, index, index // options.members) for index in range(count)],
+            subprotocol=options.subprotocol,
+            on_open=attach,
+            while_waiting=fleet.poll,
+        )
+        return _measure(fleet, server.pid, options)
+
+
+def run_idle(options: IdleOptions) -> IdleReport:
+    """Opens connections, leaves them alone, and reports the server's memory. LoadError as in `run_load`."""
+    raise_file_limit(options.connections + 256)
+    cores = Cores.available()
+    connections: list[socket.socket] = []
+    with ExitStack() as cleanup:
+        server = cleanup.enter_context(_server(options, options.config, cores.server))
+        cleanup.enter_context(pinned(cores.generator))
+        assert server.pid is not None  # IdleOptions and gateway() see to it.
+
+        def keep(_: int, connection: socket.socket, __: bytes) -> None:
+            cleanup.callback(close_politely, connection)
+            connections.append(connection)
+
+        before, began = Memory.of(server.pid), time.monotonic()
+        open_connections(
+            (server.host, server.port),
+            [_dial(server, index, room=None) for index in range(options.connections)],
+            subprotocol="fastcollab.v1.batch",
+            on_open=keep,
+        )
+        opened = time.monotonic() - began
+        time.sleep(_IDLE_SECONDS)
+        after = Memory.of(server.pid)
+        return IdleReport(options.connections, sum(map(_has_ended, connections)), opened, before, after)
+
+
+def _load_config(options: LoadOptions) -> ConfigSections:
+    """Settings that let the load through where it exceeds what the default configuration is for."""
+    needed: dict[str, dict[str, Any]] = {
+        "limits": {"cursor_updates": max(60, math.ceil(options.hz))},
+        "presence": {"cursor_interval_ms": min(16.67, 1000 / options.hz)},
+        "rooms": {"max_participants": max(500, options.members)},
+    }
+    for section, settings in options.config.items():
+        needed.setdefault(section, {}).update(settings)
+    return needed
+
+
+@contextmanager
+def _server(options: LoadOptions | IdleOptions, config: ConfigSections, core: int | None) -> Iterator[Server]:
+    if options.url is None:
+        with gateway(config, core=core) as server:
+            yield server
+        return
+    yield Server.at(options.url, options.server_pid, options.secret)
+
+
+def _dial(server: Server, index: int, room: str | None) -> Dial:
+    number = FIRST_USER + index
+    claims = {"sub": str(number), "exp": int(time.time()) + 3600, "rooms": {"*": "write"}}
+    return Dial(server.path, jwt.encode(claims, server.secret or "", "HS256"), number, room)
+
+
+def _member_dial(server: Server, index: int, room: int) -> Dial:
+    return _dial(server, index, f"load-{room}") if server.secret is not None else Dial(f"/room/{room}")
+
+
+def _has_ended(connection: socket.socket) -> bool:
+    """Whether the server has closed it; what it may have sent before is read and thrown away."""
+    try:
+        while connection.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _measure(fleet: Fleet, pid: int | None, options: LoadOptions) -> LoadReport:
+    fleet.drive(options.warmup)
+    fleet.start_measuring()
+    meter = _CostMeter(pid) if pid is not None else None
+    delivered, own_cpu, began = fleet.delivered, time.process_time(), time.monotonic()
+    fleet.drive(options.seconds)
+    drained = fleet.drain(options.drain)
+    seconds, own_cpu = time.monotonic() - began, time.process_time() - own_cpu
+    deliveries = fleet.delivered - delivered
+    cost = meter.read(seconds, deliveries) if meter is not None else None
+    return LoadReport(
+        rooms=fleet.rooms,
+        members=fleet.members,
+        hz=fleet.hz,
+        protocol="bare" if options.bare else options.subprotocol,
+        burst=options.burst,
+        seconds=seconds,
+        drain_seconds=drained,
+        deliveries=deliveries,
+        deliveries_per_second=deliveries / seconds,
+        latency_ms=Percentiles.of(fleet.latency),
+        updates_sent=fleet.sent,
+        coalesced_or_lost=fleet.expected - fleet.delivered,
+        finals_missing=fleet.finals_missing(),
+        stale=fleet.stale,
+        foreign=fleet.foreign,
+        malformed=fleet.malformed,
+        disconnects=fleet.disconnects,
+        close_codes=fleet.close_codes,
+        error_messages=fleet.error_messages,
+        errors=[text.decode(errors="replace") for text in fleet.errors],
+        updates_blocked=fleet.blocked,
+        lateness_ms=Percentiles.of(fleet.lateness),
+        generator_cpu_share=own_cpu / seconds,
+        received_bytes=fleet.received_bytes,
+        server=cost,
+    )
+
+
+class _CostMeter:
+    """What a process uses from the meter's creation to its reading."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._memory = Memory.of(pid)
+        self._user, self._system = user_and_system_seconds(pid)
+        self._wait = wait_seconds(pid)
+        self._cpu = cpu_seconds(pid)
+
+    def read(self, seconds: float, deliveries: int) -> ServerCost:
+        cpu = cpu_seconds(self._pid) - self._cpu
+        user, system = user_and_system_seconds(self._pid)
+        return ServerCost(
+            cpu_seconds=cpu,
+            user_seconds=user - self._user,
+            system_seconds=system - self._system,
+            cpu_share=cpu / seconds,
+            wait_share=(wait_seconds(self._pid) - self._wait) / seconds,
+            cpu_us_per_delivery=cpu / deliveries * 1e6 if deliveries else None,
+            memory_before=self._memory,
+            memory_after=Memory.of(self._pid),
+        )
