@@ -460,13 +460,13 @@ def verdict(frames: list[WireFrame]) -> set[int]:
     for one, behind in zip(frames, [*frames[1:], None], strict=True):
         looked_ahead = {1002, 1007} if behind and (behind.opcode == CLOSE or not is_well_formed(behind)) else set()
         if not is_well_formed(one):
-            return early | {1002}
+            return early | {1002} | looked_ahead
         if one.opcode == CLOSE:
             return early | close_verdict(one.payload) | looked_ahead
         if one.opcode > CLOSE:
             continue
         if (one.opcode == CONTINUATION) != fragmented:
-            return early | {1002}
+            return early | {1002} | looked_ahead
         if one.opcode != CONTINUATION:
             decoder = codecs.getincrementaldecoder("utf-8")() if one.opcode == TEXT else None
         if decoder is not None:

@@ -16,8 +16,10 @@ def text_and_operations(draw: st.DrawFn) -> tuple[str, Operation, Operation]:
     def operation() -> Operation:
         parts: Operation = []
         position = 0
+        last = ""
         while True:
-            kind = draw(st.sampled_from("kids"))
+            kind = draw(st.sampled_from([choice for choice in "kids" if choice != last]))  # in normal form
+            last = kind
             left = len(text) - position
             if kind == "s" or (kind in "kd" and not left):
                 return parts

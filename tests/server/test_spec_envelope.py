@@ -58,6 +58,8 @@ FAULTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ("ping", PING, "acknowledgment", 1),
     ("ping", PING, "payload.timestamp", MISSING),
     ("ping", PING, "payload.timestamp", "1"),
+    ("ping", PING, "payload.timestamp", -1),
+    ("ping", PING, "payload.timestamp", 2**53),
     ("connect", {"token": "", "deviceId": "d", "clientVersion": "1"}, "payload.token", MISSING),
     ("connect", {"token": "", "deviceId": "d", "clientVersion": "1"}, "payload.token", 5),
     ("connect", {"token": "", "deviceId": "d", "clientVersion": "1"}, "payload.deviceId", MISSING),

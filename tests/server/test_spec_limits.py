@@ -1,17 +1,21 @@
-"""Rates, slow readers, and how failures are told: rules L1, L2, X1 to X3."""
+"""Rates, slow readers, and how failures are told: rules L1, L2, X1 to X3, and H6."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from typing import Any
 
 import pytest
 from tests.server.clients import Clients, HasUrl, StartGateway, settled
-from tests.server.raw_client import CLOSE, TEXT, close_frame
-from tests.server.spec_client import cursor_frame, cursor_move, envelope
-from tests.server.spec_shapes import RATE_LIMIT, Message
+from tests.server.raw_client import CLOSE, TEXT, close_frame, upgrade_request
+from tests.server.spec_client import SpecClient, cursor_frame, cursor_move, envelope
+from tests.server.spec_shapes import INTERNAL_ERROR, RATE_LIMIT, Message
+from websockets.exceptions import InvalidStatus
+
+from fastcollab import ot
 
 
 @pytest.mark.parametrize("kind", ["operation", "event", "presence_update", "selection_change", "mixed"])
@@ -216,3 +220,81 @@ async def test_a_clients_farewell_is_answered_X3(gateway: HasUrl, clients: Clien
     alice = await clients.enter(gateway, "alice", "r")
     await alice.close(1000)
     assert alice.close_code == 1000
+
+
+class Broken:
+    """A type of document with a bug: everything is as for text, but for one operation that makes it fall over."""
+
+    name = "broken"
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(ot.types["text"], name)
+
+    def apply(self, document: Any, operation: Any) -> Any:
+        if "crash" in operation:
+            raise RuntimeError("a bug in a document type")
+        return ot.types["text"].apply(document, operation)
+
+
+@pytest.fixture
+def broken_type(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(ot._types, "broken", Broken())
+    return "broken"
+
+
+async def test_a_fault_of_the_gateway_is_told_and_changes_nothing_X1_X2(
+    gateway: HasUrl, clients: Clients, broken_type: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice = await clients.enter(gateway, "alice")
+    bob = await clients.enter(gateway, "bob")
+    await alice.join("r", documentType=broken_type)
+    await bob.join("r")
+    await alice.operate(["fine"], 0)
+    await bob.expect("operation_broadcast")
+    await alice.send("operation", {"operation": ["crash"], "version": 1})
+    error = (await alice.expect("error")).payload
+    assert error["code"] == INTERNAL_ERROR
+    assert "messageId" in error["details"]
+    assert "bug" not in error["message"], "what went wrong inside is for the log"
+    if not error["recoverable"]:
+        await alice.closed(4501)
+        alice = await clients.enter(gateway, "alice", "r")
+    await settled(bob)
+    assert not bob.take("operation_broadcast")
+    assert await bob.operate(["still "], 1) == 2
+    state = (await alice.join("r"))["documentState"]
+    assert (state["data"], state["version"]) == ("still fine", 2)
+    assert "a bug in a document type" in caplog.text
+    caplog.clear()  # its traceback holds the session and the room
+
+
+async def test_a_gateway_that_drains_takes_nobody_and_sends_all_away_H6_X3(
+    start_gateway: StartGateway, clients: Clients
+) -> None:
+    gateway = await start_gateway({})
+    alice = await clients.enter(gateway, "alice", "r")
+    nobody = await clients.open(gateway)
+    stubborn = await clients.raw(gateway, "stubborn", "r")
+    late = await clients.dial(gateway)
+    await alice.operate(["text"], 0)
+    url = gateway.url
+    request = upgrade_request(url)
+    gateway.close_soon()  # type: ignore[attr-defined]
+    for client in (alice, nobody):
+        if client.take("error"):
+            await client.closed(4502)
+        else:
+            await client.closed(1001, 4502)
+    # Who was connecting is told to come back; nobody connects any more.
+    answer = b""
+    with contextlib.suppress(ConnectionError):
+        late.send(request)
+        answer = await late.everything()
+    assert answer == b"" or b" 503 " in answer.splitlines()[0]
+    with pytest.raises((OSError, InvalidStatus)):
+        await SpecClient.open(url)
+    # One that does not answer the close is not waited for without end.
+    async with asyncio.timeout(10):
+        await gateway.stop()  # type: ignore[attr-defined]
+    while (received := await stubborn.receive()) is not None:
+        assert received.opcode in (TEXT, CLOSE)

@@ -198,6 +198,13 @@ async def test_the_same_id_at_once_is_applied_once_OT5(gateway: HasUrl, clients:
     assert await text_of(alice) == "a"
 
 
+async def test_an_id_in_the_other_case_is_another_id_OT5(gateway: HasUrl, clients: Clients) -> None:
+    alice = await clients.enter(gateway, "alice", "r")
+    message_id = "ABCDEF12-3456-4789-ABCD-EF1234567890"
+    assert await alice.operate(["a"], 0, id=message_id) == 1
+    assert await alice.operate(["b"], 1, id=message_id.lower()) == 2
+
+
 async def test_an_operation_that_was_refused_may_be_sent_again_OT5_OT7(gateway: HasUrl, clients: Clients) -> None:
     alice = await clients.enter(gateway, "alice", "r")
     message_id = str(uuid.uuid4())
@@ -289,6 +296,35 @@ async def test_what_is_no_operation_on_the_document_is_refused_OT7(
     assert len(bob.take("operation_broadcast")) == 1
     state = (await bob.join("r"))["documentState"]
     assert (state["data"], state["version"]) == ("abc", 1)
+
+
+@pytest.mark.parametrize(
+    ("operation", "normal"),
+    [
+        (["x", "y"], ["xy"]),
+        ([1, 1, "x"], [2, "x"]),
+        ([{"d": 1}, {"d": 1}], [{"d": 2}]),
+        (["x", 2], ["x"]),
+        ([3], []),
+        ([1, {"d": 1}, 1], [1, {"d": 1}]),
+    ],
+)
+async def test_an_operation_that_is_not_in_normal_form_is_refused_or_put_into_it_OT2_OT7(
+    gateway: HasUrl, clients: Clients, operation: Any, normal: Any
+) -> None:
+    """Others transform over what is broadcast: two inserts in a row would each contend for the place by itself."""
+    alice = await clients.enter(gateway, "alice", "r")
+    bob = await clients.enter(gateway, "bob", "r")
+    await alice.operate(["abc"], 0)
+    await bob.expect("operation_broadcast")
+    await alice.send("operation", {"operation": operation, "version": 1})
+    await alice.expect_any("ack", "error")
+    await settled(alice, bob)
+    if alice.take("error"):
+        assert not bob.take("operation_broadcast")
+    else:
+        (broadcast,) = bob.take("operation_broadcast")
+        assert broadcast.payload["operation"] == normal
 
 
 async def test_a_misfit_against_an_old_version_changes_nothing_OT7(gateway: HasUrl, clients: Clients) -> None:

@@ -235,7 +235,7 @@ GOOD_COLORS = [
     ),
 ]
 BAD_COLORS = [
-    *("", "#", "#ff", "#fffff", "#ggg", "#fff ", "fff", "not-a-colour", "red;", "red; color: blue", "<b>"),
+    *("", "#", "#ff", "#fffff", "#ggg", "#fff ", "f0f", "not-a-colour", "red;", "red; color: blue", "<b>"),
     *(
         "url(https://evil.example)",
         "rgb(1,2,3); x",
