@@ -78,6 +78,11 @@ class Room:
         permission.require(Permission.READ, "joining the room")
         self._check_document_type(request.document_type)
         user_id = session.identity.user_id
+        effects: list[Effect] = []
+        returning = self.participants.get(user_id)
+        if returning is not None and returning.identity.numeric_id != session.identity.numeric_id:
+            # The user's number was given away in the meantime (S6), and frames know users by number.
+            effects += self._remove_participant(returning)
         arriving = user_id not in self.participants
         if arriving:
             if len(self.participants) >= self._settings.max_participants:
@@ -86,11 +91,12 @@ class Room:
         participant = self.participants[user_id]
         if session not in self.members:
             participant.sessions.append(session)
+        participant.identity = session.identity
         participant.absent_since = None
         self._absent.discard(participant)
         self.members[session] = permission
         session.entered(self)
-        effects: list[Effect] = [Entered(session, self), *self._welcome(session, permission, request)]
+        effects += [Entered(session, self), *self._welcome(session, permission, request)]
         if arriving:
             joined = messages.UserJoined(self.id, participant.description())
             effects.append(Send(self._members_but(participant), joined, self.id))
