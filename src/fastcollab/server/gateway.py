@@ -236,17 +236,20 @@ class Gateway:
         """Looks after connections that say nothing: no token in time (S1), no sign of life (K1)."""
         heartbeat = int(self.config.client.heartbeat_interval * SECOND)
         connect_timeout = int(self.config.auth.connect_timeout * SECOND)
+        interval = min(1.0, self.config.client.heartbeat_interval / 4, self.config.auth.connect_timeout / 4)
+        self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
         now = now_ns()
         for connection in list(self._dispatcher.connections):
             silence = now - connection.last_heard
-            if connection.session.state is SessionState.NEW and now - connection.opened_at > connect_timeout:
+            if not connection.open:
+                # Closed by its client, or by picows: what waits to be sent must not keep it for ever.
+                self._dispatcher.closing(connection, False)
+            elif connection.session.state is SessionState.NEW and now - connection.opened_at > connect_timeout:
                 self._dispatcher.carry_out(connection.session.overdue())
             elif silence > 2 * heartbeat:
                 connection.close(CloseCode.SILENT, "no sign of life")
             elif silence > heartbeat and not connection.probed:
                 connection.ping()
-        interval = min(1.0, self.config.client.heartbeat_interval / 4, self.config.auth.connect_timeout / 4)
-        self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
 
 
 def _ns(milliseconds: float) -> int:
