@@ -70,7 +70,7 @@ def test_the_path_can_be_configured() -> None:
     assert refusal(request("/ws"), elsewhere).status == HTTPStatus.NOT_FOUND
 
 
-# --- H2: the version, and what picows is too narrow about -----------------------------------------------------------------
+# --- H2: the version, and what picows is too narrow about -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("version", ["12", "7", "8", "14", "0", "x", "", "013", "13, 8"])
