@@ -17,16 +17,17 @@ def pacer() -> FlushPacer:
 
 
 class Load:
-    """Flushes that take a share of the time, one per millisecond."""
+    """Time that passes in windows of 100 ms, a share of each spent with flushing."""
 
     def __init__(self, pacer: FlushPacer) -> None:
         self.pacer = pacer
         self.now = 10**12  # clocks do not begin with the process
+        pacer.tell(self.now, self.now)
 
-    def run(self, share: float, milliseconds: int) -> float:
-        for _ in range(milliseconds):
-            self.pacer.tell(self.now, self.now + int(share * MILLISECOND))
-            self.now += MILLISECOND
+    def run(self, share: float, windows: int = 1) -> float:
+        for _ in range(windows):
+            self.now += 100 * MILLISECOND
+            self.pacer.tell(self.now - int(share * 100 * MILLISECOND), self.now)
         return self.pacer.stretch
 
 
@@ -52,42 +53,42 @@ def test_one_interval_for_all_can_be_configured() -> None:
 
 def test_under_load_the_intervals_are_stretched_up_to_the_longest(pacer: FlushPacer) -> None:
     load = Load(pacer)
-    load.run(0.1, 250)  # what was before the window began
-    assert pacer.stretch == 1
-    assert load.run(0.45, 110) == pytest.approx(1.5, rel=0.05)
-    assert pacer.interval_for(2) == int(SHORTEST * pacer.stretch)
+    assert load.run(0.29) == 1
+    assert load.run(0.45) == pytest.approx(1.5)
+    assert pacer.interval_for(2) == pytest.approx(1.5 * SHORTEST, abs=1)
     # No more than twofold in one step, and no further than the longest interval.
-    before = pacer.stretch
-    assert load.run(1.0, 100) == pytest.approx(2 * before, rel=0.05)
-    load.run(1.0, 2000)
-    assert pacer.stretch == pytest.approx(LONGEST / SHORTEST)
+    assert load.run(1.0) == pytest.approx(3)
+    assert load.run(1.0, 10) == LONGEST / SHORTEST
     assert {pacer.interval_for(members) for members in (1, 10, 50, 100)} == {LONGEST}
 
 
 def test_after_the_load_the_intervals_shrink_back(pacer: FlushPacer) -> None:
     load = Load(pacer)
-    load.run(1.0, 3000)
-    assert pacer.stretch > 16
-    previous = pacer.stretch
-    for _ in range(20):
-        stretch = load.run(0.05, 101)
-        assert stretch < previous or stretch == 1
-        previous = stretch
-    assert pacer.stretch == 1
+    load.run(1.0, 10)
+    stretches = [load.run(0.19) for _ in range(20)]
+    assert stretches[0] == pytest.approx(0.8 * LONGEST / SHORTEST)
+    assert stretches == sorted(stretches, reverse=True)
+    assert stretches[-1] == 1
     assert pacer.interval_for(2) == SHORTEST
 
 
 def test_between_the_thresholds_nothing_changes(pacer: FlushPacer) -> None:
     load = Load(pacer)
-    load.run(0.6, 250)
-    stretch = pacer.stretch
-    assert 1 < stretch < LONGEST / SHORTEST
-    assert load.run(0.25, 1000) == stretch
+    stretch = load.run(0.6)
+    assert stretch == pytest.approx(2)
+    assert load.run(0.25, 20) == stretch
+
+
+def test_many_short_flushes_are_as_much_load_as_a_long_one(pacer: FlushPacer) -> None:
+    load = Load(pacer)
+    for _ in range(100):
+        load.now += MILLISECOND
+        pacer.tell(load.now - MILLISECOND * 6 // 10, load.now)
+    assert pacer.stretch == pytest.approx(2)
 
 
 def test_a_single_long_flush_after_a_quiet_spell_is_no_load(pacer: FlushPacer) -> None:
     load = Load(pacer)
-    load.run(0.1, 250)
     load.now += 10_000 * MILLISECOND
-    pacer.tell(load.now, load.now + 50 * MILLISECOND)
+    pacer.tell(load.now - 50 * MILLISECOND, load.now)
     assert pacer.stretch == 1
