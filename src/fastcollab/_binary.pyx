@@ -146,6 +146,11 @@ cdef class RecordBatch:
     def remove_slot(self, RecordSlot slot not None) -> None:
         """Forgets a slot, and what of it has not been flushed."""
         self.slots.remove(slot)
+        self.withdraw(slot)
+
+    def withdraw(self, RecordSlot slot not None) -> None:
+        """Forgets the slot's record, which something newer has replaced that is no record; it may have new ones."""
+        slot.known = False
         if slot.index >= 0:
             self._drop_gathered(slot)
         if slot.deferred:

@@ -1,17 +1,24 @@
 """The receiving side of a connection: frames from picows, messages to the gateway, cursors straight to the room.
 
-picows reads the socket, unmasks and hands over *frames*. What RFC 6455 asks of a server beyond that is done
+picows parses what comes in, unmasks it and hands over *frames*. What RFC 6455 asks of a server beyond that is done
 here: fragments are put together, reserved bits and close codes checked, text checked to be UTF-8, and the close
-handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too
-long is read and dropped, so that the connection can be told and live on (E7).
+handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too long is
+read and dropped, so that the connection can be told and live on (E7).
 
-The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the
-read buffer, and copied from there into the batch of the connection's active room. Everything else goes to the
-handler, a Python object:
+The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the read
+buffer, and copied from there into the batch of the connection's active room. Everything else goes to the handler, a
+Python object with these methods (typed in the stub as `ConnectionHandler`)::
 
-``opened(connection)``, ``text(connection, message)``, ``refused_frame(connection, fault)``,
-``no_active_room(connection)``, ``began_binary(connection)``, ``selected(connection, anchor, head)``, ``too_long(connection,
-size)``, ``writable(connection)``, ``closing(connection, failed)``, ``closed(connection, farewell)``.
+    opened(connection)                        the upgrade is done
+    text(connection, message)                 a text message
+    refused_frame(connection, fault)          a binary message that is no frame
+    no_active_room(connection)                a frame that has nowhere to go
+    began_binary(connection)                  the first frame
+    selected(connection, anchor, head)        a selection frame, before it is put into the batch
+    too_long(connection, size)                a message over the limit, which was dropped
+    writable(connection)                      all that waited has been sent
+    closing(connection, failed)               a close frame was sent; failed: do not wait for the answer
+    closed(connection, farewell)              the end; farewell: the client closed with code 1000
 """
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -62,7 +69,8 @@ cdef class Connection(WSListener):
         Py_ssize_t max_backlog
         bint closing                     # nothing more is read
 
-    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message, Py_ssize_t max_backlog):
+    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message,
+                 Py_ssize_t max_backlog):
         self.handler = handler
         self.pump = pump
         self.fd = -1

@@ -114,8 +114,8 @@ cdef class Pump:
     def add(self, object transport) -> int:
         """Reads the transport's socket from now on, in the place of the event loop.
 
-        Returns the descriptor by which to :meth:`remove` it, or -1 if the loop goes on reading: where there is no epoll, or the transport is
-        encrypted, so that what comes out of the socket is not for its protocol.
+        Returns the descriptor by which to :meth:`remove` it, or -1 if the loop goes on reading: where there is no
+        epoll, or the transport is encrypted, so that what comes out of the socket is not for its protocol.
         """
         cdef epoll_event event
         cdef int fd

@@ -66,7 +66,9 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
     """What the request asks for; raises :class:`UpgradeRefused`. Its `Connection` header is brought into picows'
     form.
     """
-    target = urlsplit(request.path.decode("ascii", "replace"))
+    if not _is_request_target(request.path):
+        raise UpgradeRefused(HTTPStatus.BAD_REQUEST, "the request target is malformed")
+    target = urlsplit(request.path.decode("ascii"))
     if target.path != settings.path:
         raise UpgradeRefused(HTTPStatus.NOT_FOUND, f"the gateway is at {settings.path}")
     headers = request.headers
@@ -81,6 +83,10 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
     if token is None and settings.allow_query_token:
         token = next(iter(parse_qs(target.query).get("token", [])), None)
     return Upgrade(_choose(offered), token)
+
+
+def _is_request_target(path: bytes) -> bool:
+    return all(0x21 <= byte <= 0x7E for byte in path)
 
 
 def _normalize_connection(headers: CIMultiDict[str]) -> None:
