@@ -40,6 +40,7 @@ class Editor:
         self._unacknowledged: list[tuple[str, Operation]] = []
         self._in_flight: str | None = None  # the id of the first of these, once it was sent
         self.seen: list[str] = []  # the ids of the operations in the order of their commits
+        self.remote: list[Operation] = []  # the operations of others, as they changed this copy
 
     @classmethod
     async def join(cls, client: SpecClient, room: str) -> Editor:
@@ -111,6 +112,7 @@ class Editor:
             self._unacknowledged[index] = (message_id, transform(own, operation, "left"))
             operation = transform(operation, own, "right")
         self.text = apply(self.text, operation)
+        self.remote.append(operation)
 
     async def catch_up(self, version: int) -> None:
         """Waits until the copy is at the version."""
