@@ -257,6 +257,11 @@ class Dispatcher:
             # If nobody entered, nobody will leave either.
             self.rooms.retire(room)
 
+    def dismiss(self, connection: Connection, error: ProtocolError) -> None:
+        """Tells the client of an error that ends its connection, and ends it (X3)."""
+        self._tell(connection.session, error)
+        connection.close(CloseCode.for_error(error.code), error.message)
+
     # --- effects ------------------------------------------------------------------------------------------------------
 
     def carry_out(self, effects: list[Effect]) -> None:
