@@ -1,13 +1,8 @@
 """The client: one connection to a gateway, the rooms joined over it, and whoever waits for an answer.
 
-Calls that the gateway answers (``join_room``, ``ping``, …) wait for that answer. An error that names their message
-(X2) is raised from them as its class in ``fastcollab.errors``; all others go to the handlers of ``error``. Answers that
-do not repeat the message's id come in the order of the questions (E5), which is how they are told apart.
-
-Binary frames name no room on the way to the gateway: they go to the active one (R3). ``_active`` is the room of which
-this is certain for whatever is sent next; a frame for another one is preceded by ``activate_room``. In the other
-direction, frames of ``fastcollab.v1`` belong to the room that was active when the gateway sent them, which its
-answers to join, activate and leave tell; those of ``fastcollab.v1.batch`` name their room.
+Calls that the gateway answers (``join_room``, ``ping``, …) wait for that answer (``requests``). An error that names
+their message (X2) is raised from them as its class in ``fastcollab.errors``; all others go to the handlers of
+``error``. Binary frames go to the active room and come from it (``active``), unless they name their room.
 """
 
 from __future__ import annotations
@@ -27,7 +22,9 @@ import picows
 
 from fastcollab import __version__
 from fastcollab._binary import decode_frames
+from fastcollab.client.active import ActiveRoom
 from fastcollab.client.events import Emitter
+from fastcollab.client.requests import Requests
 from fastcollab.client.room import Room
 from fastcollab.client.socket import MessageSocket
 from fastcollab.errors import (
@@ -71,16 +68,6 @@ class Traffic:
     operations: int = 0  # of others
 
 
-@dataclass(slots=True)
-class _Request:
-    """A message that waits for its answer: a message of type ``answer``, about ``room_id`` if that is given."""
-
-    message_id: str
-    answer: str
-    room_id: str | None
-    future: asyncio.Future[dict[str, Any]]
-
-
 class CollaborativeClient(Emitter):
     """A connection to a gateway, as an asynchronous context manager or through ``connect`` and ``disconnect``.
 
@@ -121,11 +108,9 @@ class CollaborativeClient(Emitter):
         self._socket: MessageSocket | None = None
         self._session: Session | None = None
         self._closed: asyncio.Future[ConnectionClosed] | None = None
-        self._requests: dict[str, _Request] = {}
+        self._requests = Requests()
+        self._active = ActiveRoom()
         self._by_handle: dict[int, Room] = {}
-        self._active: str | None = None
-        self._activations: dict[str, str] = {}  # rooms by the ids of the messages that activate them
-        self._active_at_gateway: list[str] = []  # rooms in the order of their activation, as its answers tell
         self._background: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -170,7 +155,7 @@ class CollaborativeClient(Emitter):
             token = await token
         socket = self._socket = MessageSocket(self, self._max_message_bytes)
         closed = self._closed = asyncio.get_running_loop().create_future()
-        welcome = self._expect("connected")
+        welcome = self._requests.expect("connected")
         try:
             async with asyncio.timeout(self._connect_timeout):
                 await self._open(socket, token)
@@ -302,7 +287,7 @@ class CollaborativeClient(Emitter):
             envelope["acknowledgment"] = True
         self._socket.send_text(orjson.dumps(envelope))
         if kind in ("join_room", "leave_room"):
-            self._active = None
+            self._active.becomes_uncertain()
         return message_id
 
     async def request(
@@ -318,7 +303,7 @@ class CollaborativeClient(Emitter):
         if self._socket is None:
             raise ConnectionClosed(CloseCode.ABNORMAL, "not connected")
         await self._socket.drain()
-        request = self._expect(answer, room_id)
+        request = self._requests.expect(answer, room_id)
         try:
             self.send(
                 kind,
@@ -329,27 +314,19 @@ class CollaborativeClient(Emitter):
                 acknowledgment=answer == "ack",
             )
         except BaseException:
-            del self._requests[request.message_id]
+            self._requests.withdraw(request)
             raise
-        # Given up by its caller, a request still takes the answer that is meant for it.
         return await request.future
 
     def send_frame(self, room_id: str, frame: bytes) -> bool:
         """Sends a binary frame to a room; False if that is not possible now. What is urgent is not sent this way."""
-        if self._socket is None or not self._socket.is_writable or room_id not in self._active_at_gateway:
+        if self._socket is None or not self._socket.is_writable or room_id not in self._active:
             return False
-        if self._active != room_id:
+        if self._active.for_sending != room_id:
             message_id = self.send("activate_room", {"roomId": room_id}, room_id=room_id, acknowledgment=True)
-            self._activations[message_id] = room_id
-            self._active = room_id
+            self._active.activation_sent(room_id, message_id)
         self._socket.send_binary(frame)
         return True
-
-    def _expect(self, answer: str, room_id: str | None = None) -> _Request:
-        future = asyncio.get_running_loop().create_future()
-        request = _Request(str(uuid4()), answer, room_id, future)
-        self._requests[request.message_id] = request
-        return request
 
     # Receiving
 
@@ -368,10 +345,8 @@ class CollaborativeClient(Emitter):
         self.traffic.bytes += len(payload)
         kind, handle, records = decode_frames(payload)
         self.traffic.cursors += len(records)
-        if handle is None:
-            room = self.rooms.get(self._active_at_gateway[-1]) if self._active_at_gateway else None
-        else:
-            room = self._by_handle.get(handle)
+        active = self._active.for_received or ""
+        room = self.rooms.get(active) if handle is None else self._by_handle.get(handle)
         if room is not None:  # otherwise it was left just now
             room.records_received(kind, records)
 
@@ -380,14 +355,9 @@ class CollaborativeClient(Emitter):
             return  # an attempt to connect that was given up
         self._socket = None
         self._session = None
-        self._active = None
-        self._active_at_gateway.clear()
-        self._activations.clear()
+        self._active.forget()
         self._by_handle.clear()
-        for request in self._requests.values():
-            if not request.future.done():
-                request.future.set_exception(ConnectionClosed(reason.code, reason.reason))
-        self._requests.clear()
+        self._requests.fail(reason)
         for room in self.rooms.values():
             room.suspend(reason)
         if self._closed is not None and not self._closed.done():
@@ -412,7 +382,7 @@ class CollaborativeClient(Emitter):
             case "room_left":
                 self._room_left(payload["roomId"])
             case "pong":
-                self._answer("pong", None, payload)
+                self._requests.answer("pong", None, payload)
             case _:
                 room = self.rooms.get(message.get("roomId", ""))
                 if room is not None:
@@ -442,7 +412,7 @@ class CollaborativeClient(Emitter):
             payload["heartbeatInterval"] / 1000,
             payload["resumed"],
         )
-        self._answer("connected", None, payload)
+        self._requests.answer("connected", None, payload)
 
     def _room_joined(self, payload: dict[str, Any]) -> None:
         room_id = payload["roomId"]
@@ -451,53 +421,36 @@ class CollaborativeClient(Emitter):
             session = self.session
             room = self.rooms[room_id] = Room(self, room_id, session.user_id, session.limits)
         self._by_handle[payload["handle"]] = room
-        self._activated(room_id)
-        self._answer("room_joined", room_id, payload)
-        if self._active is None and not any(request.answer == "room_joined" for request in self._requests.values()):
-            self._active = room_id
+        self._requests.answer("room_joined", room_id, payload)
+        self._active.joined(room_id, more_to_come=self._requests.has("room_joined"))
         # What follows may come in the same segment, so the room has to know before any task is woken.
         room.joined(payload)
 
     def _room_left(self, room_id: str) -> None:
-        self._answer("room_left", room_id, {})
-        if room_id in self._active_at_gateway:
-            self._active_at_gateway.remove(room_id)
+        self._requests.answer("room_left", room_id, {})
+        self._active.left(room_id)
         room = self.rooms.pop(room_id, None)
         if room is not None:
             self._by_handle.pop(room.handle, None)
-            if self._active == room_id:
-                self._active = None
             room.suspend(ConnectionClosed(CloseCode.NORMAL, f"room {room_id!r} was left"))
-
-    def _activated(self, room_id: str) -> None:
-        if room_id in self._active_at_gateway:
-            self._active_at_gateway.remove(room_id)
-        self._active_at_gateway.append(room_id)
 
     def _ack_received(self, payload: dict[str, Any], room_id: str | None) -> None:
         message_id = payload["messageId"]
-        request = self._requests.pop(message_id, None)
-        if request is not None:
-            if not request.future.done():
-                request.future.set_result(payload)
-        elif message_id in self._activations:
-            self._activated(self._activations.pop(message_id))
-        elif room_id in self.rooms:
+        if self._requests.acknowledge(message_id, payload) or self._active.activation_acknowledged(message_id):
+            return
+        if room_id in self.rooms:
             self.rooms[room_id].operation_acknowledged(message_id, payload["version"])
 
     def _error_received(self, payload: dict[str, Any], room_id: str | None) -> None:
         error = _error(payload)
         message_id = error.details.get("messageId", "")
-        request = self._requests.pop(message_id, None)
-        if request is None and self._session is None:
-            # The token in the handshake is no message and has no id, but only it can be meant.
-            request = next(iter(self._requests.values()), None)
-        if request is not None:
-            if not request.future.done():
-                request.future.set_exception(error)
-        elif not any(room.operation_refused(message_id, error) for room in self.rooms.values()):
-            if self._activations.pop(message_id, None) is not None:
-                self._active = None
+        if self._session is None:
+            # The token in the handshake is no message and has no id, but nothing else can be meant.
+            message_id = self._requests.oldest_id or message_id
+        if self._requests.refuse(message_id, error):
+            return
+        if not any(room.operation_refused(message_id, error) for room in self.rooms.values()):
+            self._active.activation_refused(message_id)
             self._tell(error, room_id)
 
     def _tell(self, error: FastcollabError, room_id: str | None) -> None:
@@ -506,15 +459,6 @@ class CollaborativeClient(Emitter):
         if not target.is_observed("error"):
             _logger.warning("error from %s: %r", self.url, error)
         target.emit("error", error)
-
-    def _answer(self, answer: str, room_id: str | None, payload: dict[str, Any]) -> None:
-        """Answers the first request that waits for this; none does if the gateway speaks of its own accord."""
-        for request in self._requests.values():
-            if request.answer == answer and request.room_id == room_id:
-                del self._requests[request.message_id]
-                if not request.future.done():
-                    request.future.set_result(payload)
-                return
 
 
 def _now() -> int:
