@@ -102,6 +102,7 @@ cdef class RecordBatch:
     cdef uint8_t* _record_at(self, Py_ssize_t index) noexcept
     cdef int list_gathered(self) except -1
     cdef int _list_change(self, RecordSlot slot) except -1
+    cdef int _drop(self, RecordSlot slot) except -1
     cdef int _drop_gathered(self, RecordSlot slot) except -1
     cdef void _charge(self, RecordSlot slot, int64_t now) noexcept
     cdef int64_t put(self, RecordSlot slot, const uint8_t* frame, Py_ssize_t size, int64_t now) except -1

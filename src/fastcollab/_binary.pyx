@@ -156,6 +156,15 @@ cdef class RecordBatch:
         """Forgets a slot, and what of it has not been flushed; raises ValueError if it is not in the batch."""
         self.slots.remove(slot)
         slot.batch = None
+        self._drop(slot)
+
+    def withdraw(self, RecordSlot slot not None) -> None:
+        """Forgets the slot's record, which something newer has replaced that is no record; it may have new ones."""
+        slot.known = False
+        self._drop(slot)
+
+    cdef int _drop(self, RecordSlot slot) except -1:
+        """Takes back what of the slot has not been flushed."""
         if slot.index >= 0:
             self._drop_gathered(slot)
         if slot.deferred:
@@ -164,6 +173,7 @@ cdef class RecordBatch:
         if slot.listed:
             self.changed.remove(slot)
             slot.listed = False
+        return 0
 
     cdef int _reserve(self, Py_ssize_t records) except -1:
         cdef uint8_t* grown = <uint8_t*> PyMem_Realloc(

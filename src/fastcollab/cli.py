@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from fastcollab import __version__
+from fastcollab.bench.cli import load
+from fastcollab.demo import demo
 
 if TYPE_CHECKING:
     from fastcollab.config import Config
@@ -189,7 +191,9 @@ def _reason(error: OSError) -> str:
 
 
 app.command()(serve)
+app.command()(load)
 app.command()(token)
+app.command()(demo)
 app.command()(version)
 app.add_typer(config_app, name="config")
 config_app.command("check")(check_config)

@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 import pytest
 import uvloop
+from tests.server.clients import Clients
 
 from fastcollab import Config, Gateway
 
@@ -62,7 +63,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
     tasks_before = other_tasks()
     running: list[Gateway] = []
 
-    async def start(overrides: dict[str, object] | None = None, /, **_none: object) -> Gateway:
+    async def start(overrides: dict[str, object] | None = None) -> Gateway:
         config = Config.load(
             None, {"auth.secret": SECRET, "server.port": 0, "server.shutdown_timeout": 2, **(overrides or {})}
         )
@@ -90,6 +91,20 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
 async def gateway(start_gateway: StartGateway) -> Gateway:
     """A running gateway whose rate limits no test reaches by accident."""
     return await start_gateway(dict(GENEROUS))
+
+
+@pytest.fixture
+async def clients(start_gateway: StartGateway, make_token: MakeToken) -> AsyncIterator[Clients]:
+    """Clients written from the specification, which leave before the gateway stops."""
+    async with Clients(make_token) as clients:
+        yield clients
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_what_tests_make_is_looked_at() -> None:
+    """All modules are loaded by now: what they hold need not be walked through after every test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

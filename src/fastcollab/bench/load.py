@@ -25,7 +25,7 @@ import jwt
 
 from fastcollab.bench._load import Fleet
 from fastcollab.bench.connect import Dial, close_politely, open_connections
-from fastcollab.bench.process import Memory, cpu_seconds, user_and_system_seconds
+from fastcollab.bench.process import Memory, cpu_seconds, user_and_system_seconds, wait_seconds
 from fastcollab.bench.report import IdleReport, LoadReport, Percentiles, ServerCost
 from fastcollab.bench.server import ConfigSections, Cores, Server, gateway, pinned, raise_file_limit
 
@@ -244,6 +244,7 @@ class _CostMeter:
         self._pid = pid
         self._memory = Memory.of(pid)
         self._user, self._system = user_and_system_seconds(pid)
+        self._wait = wait_seconds(pid)
         self._cpu = cpu_seconds(pid)
 
     def read(self, seconds: float, deliveries: int) -> ServerCost:
@@ -254,6 +255,7 @@ class _CostMeter:
             user_seconds=user - self._user,
             system_seconds=system - self._system,
             cpu_share=cpu / seconds,
+            wait_share=(wait_seconds(self._pid) - self._wait) / seconds,
             cpu_us_per_delivery=cpu / deliveries * 1e6 if deliveries else None,
             memory_before=self._memory,
             memory_after=Memory.of(self._pid),

@@ -23,6 +23,12 @@ def user_and_system_seconds(pid: int) -> tuple[float, float]:
     return int(fields[11]) / tick, int(fields[12]) / tick
 
 
+def wait_seconds(pid: int) -> float:
+    """Time for which the living threads of process `pid` were ready to run and had no core; OSError without one."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return sum(int((task / "schedstat").read_text().split()[1]) for task in tasks) / 1e9
+
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """A process's memory in bytes: resident, its proportional share, and what it shares with nobody."""

@@ -34,6 +34,7 @@ class ServerCost:
     user_seconds: float
     system_seconds: float
     cpu_share: float  # of one core
+    wait_share: float  # of the time, in which the server was ready to run and something else had its core
     cpu_us_per_delivery: float | None  # None: nothing was delivered
     memory_before: Memory
     memory_after: Memory
@@ -89,7 +90,7 @@ class LoadReport:
         table = Table(
             "",
             "",
-            title=f"{self.rooms} rooms of {self.members} at {self.hz:g} Hz, {self.protocol}",
+            title=f"{self.rooms} × {self.members} members at {self.hz:g} Hz, {self.protocol}",
             show_header=False,
         )
         latency, lateness = self.latency_ms, self.lateness_ms
@@ -103,7 +104,7 @@ class LoadReport:
             cost = self.server
             if cost.cpu_us_per_delivery is not None:
                 table.add_row("server CPU per delivery", f"{cost.cpu_us_per_delivery:.3f} µs")
-            table.add_row("server CPU", f"{cost.cpu_share:.1%} of a core")
+            table.add_row("server CPU", f"{cost.cpu_share:.1%} of a core, waited for it {cost.wait_share:.1%}")
             table.add_row(
                 "server memory", f"{_mib(cost.memory_before.rss)} before, {_mib(cost.memory_after.rss)} after"
             )

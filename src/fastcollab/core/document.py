@@ -35,7 +35,9 @@ Author = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
-    """How much of a document is kept, and how large it and its operations may be (bytes; characters count by UTF-8)."""
+    """How much of a document is kept, and how large it and its operations may be: text in bytes of UTF-8, all else in
+    bytes of JSON.
+    """
 
     operations: int = 10_000
     bytes: int = 67_108_864
@@ -46,7 +48,7 @@ class HistoryLimits:
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """An operation as it came; `size` is its length as JSON, in bytes."""
+    """An operation as it came; `size` is the length of its message as JSON, in bytes."""
 
     user_id: str
     numeric_id: int
@@ -104,15 +106,9 @@ class Document:
         if (result := self._results.get(submission.author)) is not None:
             return result[0]
         self._check_version(submission.version)
-        if submission.size > self._limits.max_operation_bytes:
-            raise InvalidMessage(
-                "the operation is too large",
-                path="payload.operation",
-                limit=self._limits.max_operation_bytes,
-                size=submission.size,
-            )
         try:
             self.type.check(submission.operation)
+            self._check_operation_size(submission)
             if submission.checksum is not None:
                 self._check_checksum(submission)
             operation = submission.operation
@@ -135,10 +131,13 @@ class Document:
 
     def content_at(self, version: int) -> Any:
         """The content at an older version, by taking back what was done since; raises :class:`VersionMismatch`."""
-        content = self.content
-        for later in reversed(self.since(version)):
-            content = self.type.apply(content, later.inverse)
-        return content
+        undoing = [later.inverse for later in reversed(self.since(version))]
+        # Each application copies the document, so they are made one first: neighbours with neighbours, since a
+        # composition costs as much as both of its parts. (To apply a composition is safe, to transform over it not.)
+        while len(undoing) > 1:
+            composed = list(map(self.type.compose, undoing[::2], undoing[1::2]))
+            undoing = composed + undoing[2 * len(composed) :]
+        return self.type.apply(self.content, undoing[0]) if undoing else self.content
 
     def _check_version(self, version: int) -> None:
         if not self.oldest <= version <= self.version:
@@ -157,11 +156,20 @@ class Document:
                 version=self.version,
             )
 
+    def _check_operation_size(self, submission: Submission) -> None:
+        # An operation is no longer than its message, so that most need not be measured.
+        limit = self._limits.max_operation_bytes
+        if submission.size > limit and (size := len(orjson.dumps(submission.operation))) > limit:
+            raise InvalidMessage("the operation is too large", path="payload.operation", limit=limit, size=size)
+
     def _check_size(self, content: Any) -> None:
-        # What is short in characters is short in bytes; the exact size is counted only near the limit.
-        if isinstance(content, str) and len(content) * 4 <= self._limits.max_document_bytes:
-            return
-        size = len(orjson.dumps(content))
+        if isinstance(content, str):
+            # What is short in characters is short in bytes; the exact size is counted only near the limit.
+            if len(content) * 4 <= self._limits.max_document_bytes:
+                return
+            size = len(content.encode())
+        else:
+            size = len(orjson.dumps(content))
         if size > self._limits.max_document_bytes:
             raise InvalidMessage(
                 "the document would become too large",

@@ -28,7 +28,7 @@ from fastcollab.core.presence import Debouncer, Participant, cursor_of
 from fastcollab.errors import InvalidMessage, RoomFull, VersionMismatch
 
 if TYPE_CHECKING:
-    from fastcollab.core.session import Session
+    from fastcollab.core.session import Identity, Session
 
 CURSOR = 1
 SELECTION = 2
@@ -78,19 +78,21 @@ class Room:
         permission.require(Permission.READ, "joining the room")
         self._check_document_type(request.document_type)
         user_id = session.identity.user_id
+        if user_id not in self.participants and len(self.participants) >= self._settings.max_participants:
+            raise RoomFull("the room is full", limit=self._settings.max_participants)
+        effects = self._dismiss_outnumbered(session.identity)
         arriving = user_id not in self.participants
         if arriving:
-            if len(self.participants) >= self._settings.max_participants:
-                raise RoomFull("the room is full", limit=self._settings.max_participants)
             self._add_participant(session)
         participant = self.participants[user_id]
         if session not in self.members:
             participant.sessions.append(session)
+        participant.identity = session.identity
         participant.absent_since = None
         self._absent.discard(participant)
         self.members[session] = permission
         session.entered(self)
-        effects: list[Effect] = [Entered(session, self), *self._welcome(session, permission, request)]
+        effects += [Entered(session, self), *self._welcome(session, permission, request)]
         if arriving:
             joined = messages.UserJoined(self.id, participant.description())
             effects.append(Send(self._members_but(participant), joined, self.id))
@@ -127,6 +129,18 @@ class Room:
                 path="payload.documentType",
                 documentType=self.document.type.name,
             )
+
+    def _dismiss_outnumbered(self, arrival: Identity) -> list[Effect]:
+        """Ends the participation of who is away and has lost the number to the arrival, or comes back with another.
+
+        A number is held for as long as its user is connected (S6): while a participant is away it may be given to
+        someone else, and within a room, where records name their users by it, there must be no two of them.
+        """
+        effects: list[Effect] = []
+        for absent in list(self._absent):
+            if (absent.user_id == arrival.user_id) != (absent.identity.numeric_id == arrival.numeric_id):
+                effects += self._remove_participant(absent)
+        return effects
 
     def _add_participant(self, session: Session) -> None:
         participant = Participant(session.identity)
@@ -211,15 +225,17 @@ class Room:
             raise VersionMismatch("the version is newer than the document", version=self.document.version)
         participant = self._participant(session)
         participant.selection = messages.Selection(change.ranges, change.color, version)
+        # An older one that came as a frame, and may still be waiting, must not follow this one.
+        self.selections.withdraw(participant.selection_frame)
         return self._relay(self._selection_changes, participant, {"selection": participant.selection}, now)
 
-    def selected_by_frame(self, session: Session) -> None:
-        """Takes note of a selection that came as a frame, which is in the participant's slot already (B4)."""
+    def select_by_frame(self, session: Session, anchor: int, head: int) -> None:
+        """Takes note of a selection that comes as a frame, which the server puts into `selections` itself (B4)."""
         participant = self._participant(session)
-        position = participant.selection_frame.position()
-        assert position is not None
-        selected = messages.SelectionRange(int(position[0]), int(position[1]))
+        selected = messages.SelectionRange(anchor, head)
         participant.selection = messages.Selection([selected], participant.identity.color, self.document.version)
+        # Nor must an older one that came as JSON follow this one.
+        self._selection_changes.withdraw(participant)
 
     def show(self, session: Session, presence: messages.OwnPresence, now: Instant) -> list[Effect]:
         """Takes `status` and `data` of a participant."""

@@ -1,24 +1,31 @@
 """The receiving side of a connection: frames from picows, messages to the gateway, cursors straight to the room.
 
-picows reads the socket, unmasks and hands over *frames*. What RFC 6455 asks of a server beyond that is done
+picows parses what comes in, unmasks it and hands over *frames*. What RFC 6455 asks of a server beyond that is done
 here: fragments are put together, reserved bits and close codes checked, text checked to be UTF-8, and the close
-handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too
-long is read and dropped, so that the connection can be told and live on (E7).
+handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too long is
+read and dropped, so that the connection can be told and live on (E7).
 
-The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the
-read buffer, and copied from there into the batch of the connection's active room. Everything else goes to the
-handler, a Python object:
+The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the read
+buffer, and copied from there into the batch of the connection's active room. Everything else goes to the handler, a
+Python object with these methods (typed in the stub as `ConnectionHandler`)::
 
-``opened(connection)``, ``text(connection, message)``, ``refused_frame(connection, fault)``,
-``no_active_room(connection)``, ``began_binary(connection)``, ``selected(connection)``, ``too_long(connection,
-size)``, ``writable(connection)``, ``closing(connection, failed)``, ``closed(connection, farewell)``.
+    opened(connection)                        the upgrade is done
+    text(connection, message)                 a text message
+    refused_frame(connection, fault)          a binary message that is no frame
+    no_active_room(connection)                a frame that has nowhere to go
+    began_binary(connection)                  the first frame
+    selected(connection, anchor, head)        a selection frame, before it is put into the batch
+    too_long(connection, size)                a message over the limit, which was dropped
+    writable(connection)                      all that waited has been sent
+    closing(connection, failed)               a close frame was sent; failed: do not wait for the answer
+    closed(connection, farewell)              the end; farewell: the client closed with code 1000
 """
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_u16
+from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_f32, load_u16
 from ._fanout cimport Member
 from ._outbox cimport Outbox
 from ._pump cimport Pump, monotonic_ns
@@ -63,7 +70,8 @@ cdef class Connection(WSListener):
         bint paused                      # what the client sends waits in its socket
         bint closing                     # nothing more is read
 
-    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message, Py_ssize_t max_backlog):
+    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message,
+                 Py_ssize_t max_backlog):
         self.handler = handler
         self.pump = pump
         self.fd = -1
@@ -148,10 +156,10 @@ cdef class Connection(WSListener):
             self.sends_binary = True
             self.handler.began_binary(self)
         is_cursor = load_u16(data) == CURSOR
-        due = self.active.channel.put(self.active, is_cursor, data, size)
         if not is_cursor:
-            # Before anything is sent, since the room says as JSON what it knows of the selection.
-            self.handler.selected(self)
+            # First, since what is put may be sent on at once.
+            self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10))
+        due = self.active.channel.put(self.active, is_cursor, data, size)
         self.pump.schedule(self.active.channel, due)
         return 0
 

@@ -1,4 +1,4 @@
-from picows.picows cimport WSTransport
+from picows.picows cimport WSMsgType, WSTransport
 
 
 cdef class Outbox:
@@ -12,6 +12,7 @@ cdef class Outbox:
         return (self.transport is not None and not self.transport.is_close_frame_sent
                 and not self.transport.is_disconnected)
 
+    cdef int _send(self, WSMsgType kind, bytes message) except -1
     cdef int send_frame(self, char* payload, Py_ssize_t size) except -1
     cdef int send_raw(self, char* data, Py_ssize_t size) except -1
     cpdef bint send_text(self, bytes message) except -1

@@ -9,7 +9,14 @@ is not writable owes it the newest state when it is writable again (B10). So a s
 memory and is shown no past.
 """
 
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING
+from libc.string cimport memcpy
 from picows.picows cimport WSMsgType, WSTransport
+
+from .._binary cimport HEADROOM
+
+cdef Py_ssize_t COPIED_BY_PICOWS = 8192
 
 
 cdef class Outbox:
@@ -61,11 +68,29 @@ cdef class Outbox:
             return True
         if not self.writable and <Py_ssize_t> self.buffered() + len(message) > self.bound:
             return False
-        self.transport.send(WSMsgType.TEXT, message)
+        self._send(WSMsgType.TEXT, message)
         return True
 
     cpdef int send_binary(self, bytes message) except -1:
         """Sends one binary message, unless the connection is closing."""
         if self.is_open():
-            self.transport.send(WSMsgType.BINARY, message)
+            self._send(WSMsgType.BINARY, message)
+        return 0
+
+    cdef int _send(self, WSMsgType kind, bytes message) except -1:
+        """Sends one message, of which nothing is kept but in the transport's own copy.
+
+        picows queues a longer message behind a view of its one header buffer, and the next header overwrites what
+        still waits there. So longer ones go out as one piece with their header, which is copied where it has to wait.
+        """
+        cdef Py_ssize_t size = len(message)
+        cdef bytearray whole
+        cdef char* start
+        if size <= COPIED_BY_PICOWS:
+            self.transport.send(kind, message)
+            return 0
+        whole = PyByteArray_FromStringAndSize(NULL, HEADROOM + size)
+        start = PyByteArray_AS_STRING(whole) + HEADROOM
+        memcpy(start, PyBytes_AS_STRING(message), size)
+        self.transport.send_reuse_external_buffer(kind, start, size)
         return 0

@@ -22,6 +22,7 @@ cdef class Pump:
         int64_t timer_due
         bint reading                 # sockets are being read: tasks wait until all are
         readonly bint polling        # sockets are read by the timer, not when they become readable
+        int64_t next_poll, poll_interval
         int64_t counted_since        # start of the window in which reads are counted
         Py_ssize_t reads
 

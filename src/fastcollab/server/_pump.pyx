@@ -1,18 +1,20 @@
 """The heartbeat of a process: reads many sockets in one go, then does what is due.
 
-An event loop wakes up for each socket that becomes readable. With thousands of small frames per second that is what costs: a profile of
-a room of 100 at 60 Hz shows a quarter to two fifths of the processor time in going to sleep and waking up, in a plain C loop no less than
-here, and a few percent in the code of all layers together. But a cursor waits for the next flush of its room anyway, so
-its socket may as well be read a little later, together with the others.
+An event loop wakes up for each socket that becomes readable. With thousands of small frames per second that is what
+costs: in a room of 100 at 60 Hz a quarter to two fifths of the processor time goes into going to sleep and waking up,
+in a plain C loop no less than here, and a few percent into the code of all layers together (docs/performance.md). But
+a cursor waits for the next flush of its room anyway, so its socket may as well be read a little later, together with
+the others.
 
-So the sockets of all connections are in an epoll set of the pump's own, and the event loop watches that set, as one descriptor. While little comes in, the
-loop wakes the pump at once (*waiting*). When more than a frame per millisecond comes in, the pump takes the set off the loop and looks into it by a timer, every
-millisecond (*polling*): one wake-up then reads a hundred sockets. It goes back when the flood ebbs. What arrives is handed to the transport's protocol just as
-the event loop would; framing, limits and the end of a connection remain where they were. A socket that fails or ends is given back to the loop, which
+So the sockets of all connections are in an epoll set of the pump's own, and the event loop watches that set, as one
+descriptor. While little comes in, the loop wakes the pump at once (*waiting*). When much comes in, the pump takes the
+set off the loop and looks into it by a timer, every 1 to 4 ms, so that one look finds many sockets (*polling*); it goes
+back when the flood ebbs. What arrives is handed to the transport's protocol just as the event loop would: framing,
+limits and the end of a connection remain where they were. A socket that fails or ends is given back to the loop, which
 meets the end by itself.
 
-Reading and flushing are one event: the tasks that reads make due (the flushes of rooms) run when all sockets have been read, so that a
-flush takes along all that had arrived. There is one timer for all tasks.
+Reading and flushing are one event: the tasks that reads make due (the flushes of rooms) run when all sockets have been
+read, so that a flush takes along all that had arrived. There is one timer for all tasks.
 
 Where there is no epoll, the event loop reads the sockets and the pump is a timer only.
 """
@@ -54,7 +56,10 @@ cdef enum:
     READS_PER_SOCKET = 16    # and none of it the other sockets
 
 cdef int64_t SECOND = 1_000_000_000
-cdef int64_t POLL_INTERVAL = SECOND // 1000
+# While polling, each look should find so many sockets, within these bounds.
+cdef double READS_PER_POLL = 16
+cdef int64_t SHORTEST_POLL = SECOND // 1000
+cdef int64_t LONGEST_POLL = SECOND // 250
 # Reads per second at which polling pays: below, a timer would wake up more often than the sockets do.
 cdef double BUSY = 1_500
 cdef double CALM = 1_000
@@ -109,8 +114,8 @@ cdef class Pump:
     def add(self, object transport) -> int:
         """Reads the transport's socket from now on, in the place of the event loop.
 
-        Returns the descriptor by which to :meth:`remove` it, or -1 if the loop goes on reading: where there is no epoll, or the transport is
-        encrypted, so that what comes out of the socket is not for its protocol.
+        Returns the descriptor by which to :meth:`remove` it, or -1 if the loop goes on reading: where there is no
+        epoll, or the transport is encrypted, so that what comes out of the socket is not for its protocol.
         """
         cdef epoll_event event
         cdef int fd
@@ -193,6 +198,7 @@ cdef class Pump:
     cdef int choose_mode(self, int64_t now) except -1:
         """Waits or polls, by how many reads there were in the last window."""
         cdef int64_t elapsed = now - self.counted_since
+        cdef int64_t interval
         cdef double rate
         if elapsed < WINDOW:
             return 0
@@ -202,10 +208,14 @@ cdef class Pump:
         if not self.polling and rate > BUSY:
             self.polling = True
             self.loop.remove_reader(self.sockets)
-            self.arm(now + POLL_INTERVAL, now)
+            self.next_poll = now + SHORTEST_POLL
+            self.arm(self.next_poll, now)
         elif self.polling and rate < CALM:
             self.polling = False
             self.loop.add_reader(self.sockets, self._on_readable)
+        if self.polling:
+            interval = <int64_t> (READS_PER_POLL / rate * SECOND)
+            self.poll_interval = max(SHORTEST_POLL, min(interval, LONGEST_POLL))
         return 0
 
     # --- tasks ---
@@ -260,7 +270,7 @@ cdef class Pump:
                 if next_due < 0 or task.due < next_due:
                     next_due = task.due
         if self.polling:
-            next_due = now + POLL_INTERVAL if next_due < 0 else min(next_due, now + POLL_INTERVAL)
+            next_due = self.next_poll if next_due < 0 else min(next_due, self.next_poll)
         if next_due >= 0:
             self.arm(next_due, now)
         return 0
@@ -279,7 +289,9 @@ cdef class Pump:
         cdef int64_t now = max(monotonic_ns(), self.timer_due)
         self.timer = None
         if self.polling:
+            # A flush that is due takes along what has come in until now: else an update could miss it, and be
+            # replaced by the next one before the following flush.
             self.read_sockets()
-        self.run_due(now)
-        if self.polling:
             self.choose_mode(now)
+            self.next_poll = now + self.poll_interval
+        self.run_due(now)

@@ -19,7 +19,7 @@ from msgspec import Meta, Struct
 from fastcollab.config import AuthConfig
 from fastcollab.core.permissions import Permission
 from fastcollab.errors import InvalidToken
-from fastcollab.messages import Color, DisplayName, UserId
+from fastcollab.messages import Color, DisplayName, UserId, explain
 
 #: Characters; a longer one is not looked into.
 _MAX_TOKEN = 16_384
@@ -93,8 +93,11 @@ class TokenVerifier:
             rooms = None
             if claims.rooms is not None:
                 rooms = {pattern: Permission.of_word(word) for pattern, word in claims.rooms.items()}
+        except msgspec.ValidationError as error:
+            reason, path = explain(error)
+            raise InvalidToken(f"the token's claim {path} is not valid: {reason}", reason="claims") from None
         except ValueError as error:
-            raise InvalidToken(f"the token's claims are not valid: {error}", reason="claims") from None
+            raise InvalidToken(f"the token's claim rooms is not valid: {error}", reason="claims") from None
         return Claims(
             user_id=claims.sub,
             name=claims.name or claims.sub,

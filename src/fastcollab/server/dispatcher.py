@@ -106,10 +106,10 @@ class Dispatcher:
     def began_binary(self, connection: Connection) -> None:
         self._set_modes(connection)
 
-    def selected(self, connection: Connection) -> None:
+    def selected(self, connection: Connection, anchor: int, head: int) -> None:
         room = connection.session.active_room
         assert room is not None
-        room.selected_by_frame(connection.session)
+        room.select_by_frame(connection.session, anchor, head)
 
     def too_long(self, connection: Connection, size: int) -> None:
         limit = self._settings.limits.max_message_bytes
@@ -154,17 +154,21 @@ class Dispatcher:
             self._attempt(session, message, lambda: self.carry_out(session.receive(message, size, instant())))
 
     def _take_text(self, connection: Connection, text: str) -> None:
+        session = connection.session
         try:
             message = messages.decode(text)
-            if not isinstance(message, messages.Batch):
-                self._take(connection, (message, len(text) if text.isascii() else len(text.encode())))
-                return
-            items: list[_Item] = [*unpack(message, self._settings.limits.max_messages_per_batch)]
         except InvalidMessage as error:
-            self._tell(connection.session, error)
+            self._tell(session, error)
             return
-        if message.acknowledgment:
-            items.append(messages.Ack(message.id))
+        if isinstance(message, messages.Batch):
+            self._attempt(session, message, lambda: self._take_batch(connection, message))
+        else:
+            self._take(connection, (message, len(text) if text.isascii() else len(text.encode())))
+
+    def _take_batch(self, connection: Connection, batch: messages.Batch) -> None:
+        items: list[_Item] = [*unpack(batch, self._settings.limits.max_messages_per_batch)]
+        if batch.acknowledgment:
+            items.append(messages.Ack(batch.id))
         while items and connection.inbox is None:
             self._take(connection, items.pop(0))
         if connection.inbox is not None:
@@ -185,13 +189,20 @@ class Dispatcher:
         room_id = None if message is None else message.room_id
         self._send([session], messages.ErrorSent.of(error, message_id), room_id)
 
-    def _begin(self, connection: Connection, step: Coroutine[Any, Any, None]) -> None:
-        """Runs a step that takes time; the connection's next messages wait for its end."""
+    def _begin(
+        self, connection: Connection, step: Coroutine[Any, Any, None], message: messages.ClientMessage | None = None
+    ) -> None:
+        """Runs a step that takes time, for `message`; the connection's next messages wait for its end."""
         connection.inbox = deque()
 
         async def run() -> None:
             try:
                 await step
+            except ProtocolError as error:
+                self._tell(connection.session, error, message)
+            except Exception:
+                log.exception("a step could not be carried out")
+                self._tell(connection.session, InternalError("the gateway failed to carry this out"), message)
             finally:
                 self._end(connection)
 
@@ -231,28 +242,25 @@ class Dispatcher:
 
     async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
         request = message.payload
+        permission = granted(session.identity.rooms, request.room_id, self._default_permission)
+        permission.require(Permission.READ, "joining the room")
+        document_type = request.document_type or self._default_document_type
+        if document_type not in ot.types:
+            known = ", ".join(sorted(ot.types))
+            raise InvalidMessage(f"the document types are: {known}", path="payload.documentType")
+        room = await self.rooms.open(request.room_id, document_type)
         try:
-            permission = granted(session.identity.rooms, request.room_id, self._default_permission)
-            permission.require(Permission.READ, "joining the room")
-            document_type = request.document_type or self._default_document_type
-            if document_type not in ot.types:
-                known = ", ".join(sorted(ot.types))
-                raise InvalidMessage(f"the document types are: {known}", path="payload.documentType")
-            room = await self.rooms.open(request.room_id, document_type)
-            if session.state is SessionState.CLOSED:
-                self.rooms.retire(room)
-                return
-            try:
+            if session.state is not SessionState.CLOSED:
                 effects = room.enter(session, permission, request, instant())
-            except ProtocolError:
-                self.rooms.retire(room)
-                raise
-            self._attempt(session, message, lambda: self.carry_out(session.joined(message, effects)))
-        except ProtocolError as error:
-            self._tell(session, error, message)
-        except Exception:
-            log.exception("a room could not be entered")
-            self._tell(session, InternalError("the gateway failed to open the room"), message)
+                self.carry_out(session.joined(message, effects))
+        finally:
+            # If nobody entered, nobody will leave either.
+            self.rooms.retire(room)
+
+    def dismiss(self, connection: Connection, error: ProtocolError) -> None:
+        """Tells the client of an error that ends its connection, and ends it (X3)."""
+        self._tell(connection.session, error)
+        connection.close(CloseCode.for_error(error.code), error.message)
 
     # --- effects ------------------------------------------------------------------------------------------------------
 
@@ -273,9 +281,9 @@ class Dispatcher:
                 case Left(session, room):
                     self._left(session.shell, room)
                 case Verify(session, message):
-                    self._begin(session.shell, self._verify(session, message.payload.token, message))
+                    self._begin(session.shell, self._verify(session, message.payload.token, message), message)
                 case Enter(session, message):
-                    self._begin(session.shell, self._enter(session, message))
+                    self._begin(session.shell, self._enter(session, message), message)
                 case Close(session, code, reason):
                     if session.shell is not None:
                         session.shell.close(code, reason)

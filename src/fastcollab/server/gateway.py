@@ -19,7 +19,7 @@ from fastcollab.core.permissions import Permission
 from fastcollab.core.room import RoomSettings
 from fastcollab.core.session import SessionSettings, SessionState
 from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
-from fastcollab.errors import CloseCode
+from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
 from fastcollab.server._fanout import FlushPacer
@@ -177,7 +177,7 @@ class Gateway:
         connections = self._dispatcher.connections
         self._server.close()
         for connection in list(connections):
-            connection.close(CloseCode.SERVICE_UNAVAILABLE, "the gateway is stopping")
+            self._dispatcher.dismiss(connection, GatewayStopping("the gateway is stopping"))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._dispatcher.all_closed.wait(), self.config.server.shutdown_timeout)
         for connection in list(connections):

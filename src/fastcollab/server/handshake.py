@@ -65,6 +65,8 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
     """What the request asks for; raises :class:`UpgradeRefused`. Its `Connection` header is brought into picows'
     form.
     """
+    if not _is_request_target(request.path):
+        raise UpgradeRefused(HTTPStatus.BAD_REQUEST, "the request target is malformed")
     path, query = _split_target(request.path)
     if path != settings.path:
         raise UpgradeRefused(HTTPStatus.NOT_FOUND, f"the gateway is at {settings.path}")
@@ -82,9 +84,13 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
     return Upgrade(_choose(offered), token)
 
 
+def _is_request_target(path: bytes) -> bool:
+    return all(0x21 <= byte <= 0x7E for byte in path)
+
+
 def _split_target(target: bytes) -> tuple[str, str]:
     """Path and query of what is requested, which may be written with the host in front (RFC 9112, 3.2.2)."""
-    text = target.decode("ascii", "replace")
+    text = target.decode("ascii")
     if text.lower().startswith(("http://", "https://")):
         text = "/" + text.partition("://")[2].partition("/")[2]
     path, _, query = text.partition("?")
