@@ -130,7 +130,13 @@ async def client(
     """A client that is connected, and in a room."""
     headers = {"Authorization": f"Bearer {token}"}
     subprotocols = None if protocol is None else [Subprotocol(protocol)]
-    settings: dict[str, Any] = {"max_size": None, "compression": None, "ping_interval": None, **options}
+    settings: dict[str, Any] = {
+        "max_size": None,
+        "compression": None,
+        "ping_interval": None,
+        "close_timeout": 0.5,
+        **options,
+    }
     async with connect(gateway.url, additional_headers=headers, subprotocols=subprotocols, **settings) as socket:
         peer = Peer(socket)
         peer.number = (await peer.until("connected"))["payload"]["numericId"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 import struct
@@ -428,10 +429,10 @@ async def test_a_big_operation_arrives_while_polling(start_gateway: StartGateway
         flood(gateway, make_token),
     ):
         for version in range(3):
+            await until(lambda: gateway._pump.polling)  # the text itself keeps the process from it for a while
             await writer.send("operation", {"operation": [text], "version": version}, acknowledgment=True)
             assert (await writer.until("ack"))["payload"]["version"] == version + 1
             assert (await reader.until("operation_broadcast"))["payload"]["operation"] == [text]
-        assert gateway._pump.polling
 
 
 async def test_connections_that_come_and_go_while_polling_do_not_get_mixed_up(
@@ -529,3 +530,68 @@ async def test_the_size_of_an_operation_is_counted_in_bytes(start_gateway: Start
                 await sender.read_message("ack")
             else:
                 assert (await sender.read_message("error"))["code"] == 3001
+
+
+async def test_who_leaves_while_a_token_is_looked_at_is_forgotten(
+    start_gateway: StartGateway, make_token: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await start_gateway({"limits.connections_per_user": 1})
+    registry = gateway._registry
+    register = registry.register
+    asked = asyncio.Event()
+
+    async def register_slowly(user_id: str, connection_id: str, limit: int) -> int:
+        asked.set()
+        await asyncio.sleep(0.1)
+        return await register(user_id, connection_id, limit)
+
+    async with client(gateway, make_token("ada")):
+        monkeypatch.setattr(registry, "register", register_slowly)
+        for user in ("ada", "eve"):  # one that is refused then, and one that is not
+            asked.clear()
+            async with raw_client(gateway, make_token(user)):
+                await asked.wait()
+            await until(lambda: gateway.connection_count == 1)
+            await asyncio.sleep(0.15)
+        assert len(registry) == 1
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_a_fault_of_the_registry_is_told(
+    start_gateway: StartGateway, make_token: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = await start_gateway()
+
+    async def fail(user_id: str, connection_id: str, limit: int) -> int:
+        raise OSError("the registry cannot be reached")
+
+    monkeypatch.setattr(gateway._registry, "register", fail)
+    async with raw_client(gateway, make_token("ada")) as peer:
+        error = await peer.read_message("error")
+        assert error["code"] == 5001
+        assert "registry" not in error["message"]
+        assert "a token could not be verified" in caplog.text
+        caplog.clear()  # the records keep the session
+        monkeypatch.undo()
+        peer.send("connect", {"token": make_token("ada"), "deviceId": "d", "clientVersion": "1"})
+        await peer.read_message("connected")
+
+
+@pytest.mark.parametrize("token", ["[" * 12_000, "\udcff", "é", "." * 5])
+async def test_a_token_that_is_none_is_answered(token: str, start_gateway: StartGateway) -> None:
+    gateway = await start_gateway()
+    async with raw_client(gateway) as peer:
+        if token.startswith("["):
+            token = base64.urlsafe_b64encode(token.encode()).decode().rstrip("=") + ".e30.e30"
+        if token.isprintable():
+            peer.send("connect", {"token": token, "deviceId": "d", "clientVersion": "1"})
+            assert (await peer.read_message("error"))["code"] == 1001
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    key = base64.b64encode(bytes(16)).decode()
+    writer.write(
+        "GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        f"Sec-WebSocket-Key: {key}\r\nAuthorization: Bearer {token[:9000]}\r\n\r\n".encode(errors="surrogateescape")
+    )
+    await reader.readuntil(b"\r\n\r\n")
+    assert b'"code":1001' in await asyncio.wait_for(reader.read(400), 5)
+    writer.transport.abort()
