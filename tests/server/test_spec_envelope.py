@@ -371,15 +371,16 @@ async def test_a_batch_is_carried_out_in_order_each_with_its_answer_D1(gateway: 
         {"id": 5},
         envelope("event", {"name": "elsewhere"}),  # to the room that was just joined
     ]
-    await alice.send("batch", {"messages": messages, "compressed": False}, acknowledgment=True)
+    batch_id = await alice.send("batch", {"messages": messages, "compressed": False}, acknowledgment=True)
     await alice.barrier()
     answers = alice.take()
     errors = [message.payload for message in answers if message.type == "error"]
     assert [error["details"].get("messageId") for error in errors] == [
         messages[2]["id"],
         messages[4]["id"],
-        None,
+        batch_id,
     ]
+    assert errors[2]["details"]["path"].startswith("payload.messages[7]")
     assert [error["code"] for error in errors] == [INVALID_OPERATION, ROOM_NOT_FOUND, INVALID_OPERATION]
     kinds = [message.type for message in answers if message.payload.get("version") != 1]
     assert kinds == ["error", "pong", "error", "ack", "room_joined", "error", "ack"]
