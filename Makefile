@@ -35,6 +35,8 @@ lint: setup  ## formatting, types, layers
 
 bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
+	$(BIN)/fastcollab load --idle 5000
+	$(BIN)/python -m pytest benchmarks/micro --benchmark-columns=min,median,ops
 
 clean:  ## removes what the other targets made
 	rm -rf $(VENV) build dist src/*.egg-info

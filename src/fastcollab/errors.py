@@ -16,6 +16,7 @@
     │   ├── ChecksumFailed        3003
     │   ├── InternalError         5001
     │   └── ServiceUnavailable    5002
+    │       └── GatewayStopping   closes the connection
     ├── ConnectionClosed          a client's connection ended (``client``)
     ├── HandshakeRefused          a client's upgrade was answered with another status than 101
     └── VersionGap                versions reached a client's document out of order
@@ -161,6 +162,12 @@ class InternalError(ProtocolError):
 
 class ServiceUnavailable(ProtocolError):
     code = ErrorCode.SERVICE_UNAVAILABLE
+
+
+class GatewayStopping(ServiceUnavailable):
+    """The whole gateway goes away, and the connection with it."""
+
+    recoverable = False
 
 
 class ConnectionClosed(FastcollabError):

@@ -378,7 +378,7 @@ async def test_a_batch_is_carried_out_in_order_each_with_its_answer_D1(gateway: 
     assert [error["details"].get("messageId") for error in errors] == [
         messages[2]["id"],
         messages[4]["id"],
-        batch_id,
+        batch_id,  # the message has no id of its own
     ]
     assert errors[2]["details"]["path"].startswith("payload.messages[7]")
     assert [error["code"] for error in errors] == [INVALID_OPERATION, ROOM_NOT_FOUND, INVALID_OPERATION]

@@ -330,10 +330,9 @@ async def test_a_gateway_that_drains_takes_nobody_and_sends_all_away_H6_X3(
     request = upgrade_request(url)
     gateway.close_soon()  # type: ignore[attr-defined]
     for client in (alice, nobody):
-        if client.take("error"):
-            await client.closed(4502)
-        else:
-            await client.closed(1001, 4502)
+        await client.closed(4502)
+        (error,) = client.take("error")
+        assert (error.payload["code"], error.payload["recoverable"]) == (5002, False)
     # Who was connecting is told to come back; nobody connects any more.
     answer = b""
     with contextlib.suppress(ConnectionError):

@@ -67,6 +67,7 @@ cdef class Connection(WSListener):
         Py_ssize_t fragments_size        # with those that were dropped
         Py_ssize_t max_message
         Py_ssize_t max_backlog
+        bint paused                      # what the client sends waits in its socket
         bint closing                     # nothing more is read
 
     def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message,
@@ -140,6 +141,7 @@ cdef class Connection(WSListener):
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef FrameFault fault
         cdef bint is_cursor
+        cdef int64_t due
         if size > self.max_message:
             self.handler.too_long(self, size)
             return 0
@@ -155,9 +157,10 @@ cdef class Connection(WSListener):
             self.handler.began_binary(self)
         is_cursor = load_u16(data) == CURSOR
         if not is_cursor:
-            # First, since what is put may be sent on before `put` returns.
+            # First, since what is put may be sent on at once.
             self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10))
-        self.active.channel.put(self.active, is_cursor, data, size)
+        due = self.active.channel.put(self.active, is_cursor, data, size)
+        self.pump.schedule(self.active.channel, due)
         return 0
 
     cdef int receive_fragment(self, WSFrame frame) except -1:
@@ -258,14 +261,20 @@ cdef class Connection(WSListener):
 
     def pause_reading(self) -> None:
         """Lets what the client sends wait in its socket."""
-        if self.open and self.fd >= 0:
+        if self.paused or self.outbox.transport is None:
+            return
+        self.paused = True
+        if self.fd >= 0:
             self.pump.remove(self.fd)
-        elif self.open:
+        else:
             self.outbox.transport.underlying_transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Undoes :meth:`pause_reading`."""
-        if self.open and self.fd >= 0:
+        """Undoes :meth:`pause_reading`, if there was one."""
+        if not self.paused or self.outbox.transport is None:
+            return
+        self.paused = False
+        if self.fd >= 0:
             self.fd = self.pump.add(self.outbox.transport.underlying_transport)
-        elif self.open:
+        else:
             self.outbox.transport.underlying_transport.resume_reading()

@@ -125,9 +125,10 @@ cdef class Pump:
         protocol = transport.get_protocol()
         event.events = EPOLLIN
         event.data.fd = fd
-        if epoll_ctl(self.sockets, EPOLL_CTL_ADD, fd, &event) < 0:
-            return -1
         transport.pause_reading()
+        if epoll_ctl(self.sockets, EPOLL_CTL_ADD, fd, &event) < 0:
+            transport.resume_reading()
+            return -1
         self.sources[fd] = (protocol.get_buffer, protocol.buffer_updated, transport)
         return fd
 
