@@ -29,6 +29,9 @@ from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
 from fastcollab.ot import DocumentType, OperationError
 
+#: How many parts of operations one submission may be transformed over: some 0.1 s of work.
+MAX_TRANSFORMS = 2_000_000
+
 Author = tuple[str, str]
 """A user's id, and the id of the message: together the idempotency key of an operation."""
 
@@ -112,6 +115,7 @@ class Document:
             if submission.checksum is not None:
                 self._check_checksum(submission)
             operation = submission.operation
+            self._check_lateness(submission)
             for earlier in self.since(submission.version):
                 operation = self.type.transform(operation, earlier.operation, "left")
             content = self.type.apply(self.content, operation)
@@ -154,6 +158,18 @@ class Document:
                 f"the document at version {submission.version} has another checksum",
                 expected=expected,
                 version=self.version,
+            )
+
+    def _check_lateness(self, submission: Submission) -> None:
+        """Bounds the work of transforming, which is that of each part of the operation with each it has missed.
+
+        The sender can do the same work: with the newest version it transforms, and submits again.
+        """
+        missed = self.version - submission.version
+        # An operation has no more parts than bytes, so that most need not be counted.
+        if missed * submission.size > MAX_TRANSFORMS and missed * _parts(submission.operation) > MAX_TRANSFORMS:
+            raise VersionMismatch(
+                "the version is too old for so large an operation", version=self.version, oldest=self.oldest
             )
 
     def _check_operation_size(self, submission: Submission) -> None:
@@ -204,6 +220,15 @@ class Document:
 def checksum(content: Any) -> str:
     """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8)."""
     return f"{zlib.crc32(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)):08x}"
+
+
+def _parts(operation: Any) -> int:
+    """How many values there are in an operation, at all depths. Its type has checked its depth."""
+    if isinstance(operation, list):
+        return sum(map(_parts, operation), 1)
+    if isinstance(operation, dict):
+        return sum(map(_parts, operation.values()), 1)
+    return 1
 
 
 def _path_in_operation(error: OperationError) -> str:

@@ -151,6 +151,18 @@ class TestVersions:
         commit(document, ["a"], version=6)
         assert document.content == "a" + "x" * 10
 
+    def test_ot6_a_version_too_old_for_so_large_an_operation(self) -> None:
+        document = typed(400)
+        parts: list[Any] = [part for _ in range(2_500) for part in (1, "y")]
+        document.content += "x" * 2_500
+        with pytest.raises(VersionMismatch, match="too old for so large") as caught:
+            document.submit(submission(parts, 0), 0)
+        assert caught.value.details == {"version": 400, "oldest": 0}
+        assert document.version == 400
+        # The same with what it has missed, and a small one as late, are no trouble.
+        commit(document, parts, version=400)
+        commit(document, ["z"], version=0)
+
     def test_ot6_the_history_is_bounded_by_bytes_too(self) -> None:
         document = text_document(limits=HistoryLimits(bytes=100))
         for _ in range(10):
