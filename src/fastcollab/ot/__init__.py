@@ -45,9 +45,10 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from fastcollab.ot._text import TextType
+from fastcollab.ot.absent import ABSENT
 from fastcollab.ot.errors import OperationError
 
-__all__ = ["DocumentType", "OperationError", "Side", "register", "types"]
+__all__ = ["ABSENT", "DocumentType", "OperationError", "Side", "register", "types"]
 
 Side = Literal["left", "right"]
 """Which of two contending operations goes first: the one on the left."""
