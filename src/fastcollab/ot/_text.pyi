@@ -1,5 +1,7 @@
 from typing import Final, Literal
 
+from fastcollab.ot._text_documents import LiveText
+
 Component = int | str | dict[str, int] | dict[str, str]
 TextOperation = list[Component]
 
@@ -11,6 +13,7 @@ class TextType:
     @property
     def name(self) -> str: ...
     def create(self, initial: str | None = None) -> str: ...
+    def open(self, content: str) -> LiveText: ...
     def check(
         self,
         operation: object,
