@@ -3,36 +3,11 @@
 // One line of JSON in, {type, cases}, makes one line out: for each case an object of named results. A result is
 // {value}, {} for undefined, or {error}. Values are copied before each call: some packages change their arguments.
 
-import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-const require = createRequire(import.meta.url);
-const text = require('ot-text-unicode').type;
-const Delta = require('quill-delta');
+import { types } from './types.mjs';
 
 const copy = value => value === undefined ? undefined : JSON.parse(JSON.stringify(value));
-
-// Each type as fastcollab's interface has it, in terms of the package's own functions.
-const types = {
-  text: {
-    apply: text.apply,
-    transform: text.transform,
-    compose: text.compose,
-    invert: text.invertWithDoc,
-    // The package moves positions on the left only; on the right Quill's rule counts, with a unit for each character.
-    transformPosition(position, op, side) {
-      if (side === 'left') return text.transformPosition(position, op);
-      const units = amount => typeof amount === 'string' ? [...amount].length : amount;
-      const delta = new Delta(op.map(component => (
-        typeof component === 'string' ? { insert: '.'.repeat(units(component)) }
-          : typeof component === 'number' ? { retain: component }
-            : { delete: units(component.d) }
-      )));
-      return delta.transformPosition(position, false);
-    },
-    normalize: text.normalize,
-  },
-};
 
 // The results for one case. A function that fails leaves out what builds on its result.
 function answer(type, { document, a, b, c, positions }) {
