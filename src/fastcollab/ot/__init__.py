@@ -44,6 +44,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from fastcollab.ot._rich_text import RichTextType
 from fastcollab.ot._text import TextType
 from fastcollab.ot.absent import ABSENT
 from fastcollab.ot.errors import OperationError
@@ -136,3 +137,4 @@ def register(document_type: DocumentType) -> None:
 
 
 register(TextType())
+register(RichTextType())
