@@ -52,6 +52,9 @@ export const types = {
 };
 
 // What ShareDB runs for rich text: an older Delta, and the sides the other way round.
-export const sharedRichText = {
+types['rich-text of ShareDB'] = {
+  ...types['rich-text'],
+  apply: (document, op) => richText.apply(document, op).ops,
   transform: (op, other, side) => richText.transform(op, other, side === 'left' ? 'right' : 'left').ops,
+  compose: (first, second) => richText.compose(first, second).ops,
 };
