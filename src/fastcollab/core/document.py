@@ -27,7 +27,7 @@ import orjson
 
 from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
-from fastcollab.ot import DocumentType, OperationError
+from fastcollab.ot import ABSENT, DocumentType, OperationError
 
 Author = tuple[str, str]
 """A user's id, and the id of the message: together the idempotency key of an operation."""
@@ -161,7 +161,7 @@ class Document:
         # What is short in characters is short in bytes; the exact size is counted only near the limit.
         if isinstance(content, str) and len(content) * 4 <= self._limits.max_document_bytes:
             return
-        size = len(orjson.dumps(content))
+        size = 0 if content is ABSENT else len(orjson.dumps(content))
         if size > self._limits.max_document_bytes:
             raise InvalidMessage(
                 "the document would become too large",
@@ -194,8 +194,12 @@ class Document:
 
 
 def checksum(content: Any) -> str:
-    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8)."""
-    return f"{zlib.crc32(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)):08x}"
+    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8).
+
+    A document that does not exist is no bytes.
+    """
+    encoded = b"" if content is ABSENT else orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return f"{zlib.crc32(encoded):08x}"
 
 
 def _path_in_operation(error: OperationError) -> str:
