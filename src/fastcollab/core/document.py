@@ -27,7 +27,7 @@ import orjson
 
 from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
-from fastcollab.ot import DocumentType, OperationError
+from fastcollab.ot import ABSENT, DocumentType, OperationError
 from fastcollab.ot.live import open_document
 
 Author = tuple[str, str]
@@ -192,8 +192,12 @@ class Document:
 
 
 def checksum(content: Any) -> str:
-    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8)."""
-    return f"{zlib.crc32(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)):08x}"
+    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8).
+
+    A document that does not exist is no bytes.
+    """
+    encoded = b"" if content is ABSENT else orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return f"{zlib.crc32(encoded):08x}"
 
 
 def _path_in_operation(error: OperationError) -> str:

@@ -99,6 +99,13 @@ cdef class TextType:
         finally:
             release(&decoded)
 
+    def check_position(self, position):
+        """Raises `OperationError` unless `position` is a number of characters."""
+        if not PyLong_CheckExact(position):
+            raise OperationError(f"a position must be an integer, not {type(position).__name__}")
+        if length_of(position) < 0:
+            raise OperationError(f"a position must be an integer of 0 to {MAX_LENGTH}")
+
     def apply(self, document, operation):
         """The document after the operation.
 
@@ -187,11 +194,8 @@ cdef class TextType:
         cdef int64_t moved
         cdef int64_t at = 0  # in the document as far as it is transformed
         cdef Py_ssize_t i
-        if not PyLong_CheckExact(position):
-            raise OperationError(f"a position must be an integer, not {type(position).__name__}")
+        self.check_position(position)
         moved = length_of(position)
-        if moved < 0:
-            raise OperationError(f"a position must be an integer of 0 to {MAX_LENGTH}")
         begin(&decoded)
         try:
             decode(operation, &decoded, "operation")

@@ -1,18 +1,19 @@
 """`ABSENT`, which stands for a document or a value that does not exist.
 
-It is what JavaScript calls ``undefined``, and not ``None``, which is a value: JSON's ``null``.
+It is what JavaScript calls ``undefined``, and not ``None``, which is a value: JSON's ``null``. It is no JSON, and
+encoders refuse it: whoever sends a document leaves the field out instead.
 """
 
-from enum import Enum
-from typing import Final
+from typing import Final, final
 
 __all__ = ["ABSENT", "Absent"]
 
 
-class Absent(Enum):
+@final
+class Absent:
     """The type of `ABSENT`, its only instance; it is false, and stays the same object when copied or pickled."""
 
-    ABSENT = "ABSENT"
+    __slots__ = ()
 
     def __repr__(self) -> str:
         return "ABSENT"
@@ -20,6 +21,15 @@ class Absent(Enum):
     def __bool__(self) -> bool:
         return False
 
+    def __copy__(self) -> "Absent":
+        return self
 
-ABSENT: Final = Absent.ABSENT
+    def __deepcopy__(self, memo: dict[int, object]) -> "Absent":
+        return self
+
+    def __reduce__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT: Final = Absent()
 """No document, or no value."""
