@@ -11,14 +11,14 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.generators import rich_text, text
+from tests.generators import json1, rich_text, text
 from tests.twins import twins
 
 from fastcollab import ot
 
 Generator = Callable[[Random], dict[str, Any]]
 
-GENERATORS: dict[str, Generator] = {"text": text.case, "rich-text": rich_text.case}
+GENERATORS: dict[str, Generator] = {"text": text.case, "json1": json1.case, "rich-text": rich_text.case}
 
 CASES = int(os.environ.get("FASTCOLLAB_TWIN_CASES", "5000"))
 SEED = int(os.environ.get("FASTCOLLAB_TWIN_SEED", "0"))
@@ -41,7 +41,7 @@ def on_purpose(type_name: str, case: dict[str, Any], ours: twins.Answers, theirs
 
 
 def report(type_name: str, seed: int, case: dict[str, Any], ours: twins.Answers, theirs: twins.Answers) -> str:
-    lines = [f"{type_name} differs from its published twin; seed {seed}, case {json.dumps(twins.without_absent(case))}"]
+    lines = [f"{type_name} differs from its published twin; seed {seed}, case {json.dumps(case)}"]
     for name in twins.differences(ours, theirs):
         lines += [f"{name}:", f"  ours:   {ours.get(name, '(not asked)')!r}"]
         lines += [f"  theirs: {theirs.get(name, '(not asked)')!r}"]

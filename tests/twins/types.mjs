@@ -36,7 +36,15 @@ export const types = {
     transform: json1.transformNoConflict,
     compose: json1.compose,
     invert: json1.invertWithDoc,
-    transformPosition: (path, op) => json1.transformPosition(path, op),
+    // Inserts in lists move a position on both sides; the sides differ in text, whose type is exchanged for it.
+    transformPosition(path, op, side) {
+      if (side === 'right') json1.registerSubtype({ ...text, transformPosition: positionOnTheRight });
+      try {
+        return json1.transformPosition(path, op);
+      } finally {
+        json1.registerSubtype(text);
+      }
+    },
     normalize: json1.normalize,
   },
 
