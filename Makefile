@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test lint bench clean
+.PHONY: help setup run test twins lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -25,6 +25,9 @@ run: setup  ## the gateway with its demo, on embedded engines
 
 test: setup lint  ## lint, then all tests
 	$(BIN)/python -m pytest
+
+twins: setup  ## 200,000 cases a document type against the published packages
+	FASTCOLLAB_TWIN_CASES=$${FASTCOLLAB_TWIN_CASES:-200000} $(BIN)/python -m pytest tests/twins
 
 lint: setup  ## formatting, types, layers
 	$(BIN)/ruff check .

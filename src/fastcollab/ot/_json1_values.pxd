@@ -1,0 +1,8 @@
+"""JSON values of Python, as JavaScript sees them."""
+
+cdef int check_value(object value, Py_ssize_t room) except -1
+cdef int check_text(str text) except -1
+cdef object copy_value(object value)
+cdef bint same_value(object left, object right) except -1
+cdef Py_ssize_t depth_of(object value, Py_ssize_t limit) except -1
+cdef object refusal(str reason, str argument, tuple path)
