@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
@@ -273,6 +274,19 @@ def test_the_inverse_undoes(data: st.DataObject) -> None:
     assert_normal(inverse)
     assert same(rich.apply(result, inverse), document)
     assert same(rich.apply(document, rich.invert(inverse, result)), result)
+
+
+@given(st.data())
+@settings(max_examples=500)
+def test_a_live_document_is_what_apply_and_invert_make_of_it(data: st.DataObject) -> None:
+    document = data.draw(DOCUMENTS)
+    live = rich.open(document)
+    for _ in range(data.draw(st.integers(1, 4))):
+        operation = data.draw(operations(document))
+        assert same(live.apply(operation), rich.invert(operation, document))
+        document = rich.apply(document, operation)
+        assert same(live.content(), document)
+        assert live.json_size() == len(orjson.dumps(document))
 
 
 @given(st.data(), SIDES)
