@@ -5,6 +5,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
@@ -170,19 +171,29 @@ def test_both_orders_converge(pair: Pair) -> None:
     assert same(pair, before)
 
 
+@st.composite
+def contending(draw: st.DrawFn, what: str) -> Pair:
+    """A document and two operations that insert at its start, or that set attributes on all of it."""
+    document = draw(DOCUMENTS.filter(bool))
+
+    def operation() -> Delta:
+        component = (
+            draw(INSERTS) if what == "insert" else {"retain": borders(document)[-1], "attributes": draw(CHANGES)}
+        )
+        normal: Delta = rich.normalize([component])
+        return normal
+
+    return document, operation(), operation()
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("what", ["insert", "attributes"])
 def test_the_law_would_notice_equal_sides(side: ot.Side, what: str) -> None:
-    # Contention about a place, and about an attribute: each alone must be noticed.
-    def contends(operation: Delta) -> bool:
-        return any("insert" in component for component in operation) == (what == "insert")
-
     def diverges(pair: Pair) -> bool:
-        document, a, b = pair
-        return contends(a) and contends(b) and not same(*ends(document, a, b, side, side))
+        return not same(*ends(*pair, side, side))
 
     # Raises NoSuchExample if nothing tells the two apart.
-    find(concurrent(), diverges, settings=SEARCH)
+    find(contending(what), diverges, settings=SEARCH)
 
 
 def without_attributes(operation: Delta) -> Delta:
@@ -263,6 +274,19 @@ def test_the_inverse_undoes(data: st.DataObject) -> None:
     assert_normal(inverse)
     assert same(rich.apply(result, inverse), document)
     assert same(rich.apply(document, rich.invert(inverse, result)), result)
+
+
+@given(st.data())
+@settings(max_examples=500)
+def test_a_live_document_is_what_apply_and_invert_make_of_it(data: st.DataObject) -> None:
+    document = data.draw(DOCUMENTS)
+    live = rich.open(document)
+    for _ in range(data.draw(st.integers(1, 4))):
+        operation = data.draw(operations(document))
+        assert same(live.apply(operation), rich.invert(operation, document))
+        document = rich.apply(document, operation)
+        assert same(live.content(), document)
+        assert live.json_size() == len(orjson.dumps(document))
 
 
 @given(st.data(), SIDES)

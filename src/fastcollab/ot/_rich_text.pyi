@@ -1,5 +1,7 @@
 from typing import Any, Final, Literal, TypedDict
 
+from fastcollab.ot._rich_live import LiveRichText
+
 Component = dict[str, Any]
 Delta = list[Component]
 
@@ -15,6 +17,7 @@ class RichTextType:
     @property
     def name(self) -> str: ...
     def create(self, initial: Delta | WrappedDelta | None = None) -> Delta: ...
+    def open(self, content: Delta | WrappedDelta) -> LiveRichText: ...
     def check(
         self,
         operation: object,
@@ -23,6 +26,7 @@ class RichTextType:
         max_size: int = ...,
         max_attributes: int = ...,
     ) -> None: ...
+    def check_position(self, position: object) -> None: ...
     def apply(self, document: Delta | WrappedDelta, operation: Delta | WrappedDelta) -> Delta: ...
     def transform(
         self,

@@ -32,7 +32,8 @@ that of the left side remains. As incoming operations are on the left, the last 
 
 How it works. As in `_text.pyx`: operations are decoded, and checked with that, into arrays of C structs; one loop
 walks through two of them and appends to a third, which is encoded as a new list. The arrays are in
-`_rich_operation.pyx`, what is done with attributes in `_rich_values.pyx`, and here are the loops.
+`_rich_operation.pyx`, the loops in `_rich_walks.pyx`, what is done with attributes in `_rich_values.pyx`, and documents
+that change in place in `_rich_live.pyx`.
 """
 
 from cpython.list cimport PyList_GET_SIZE
@@ -40,10 +41,11 @@ from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t
 
 from fastcollab.ot._rich_operation cimport (
-    DELETE, LONGEST, RETAIN, Component, Cursor, Operation, advance, append, append_next, append_rest, begin,
-    components_of, current, decode, decode_document, encode, is_insert, left_in, misfit, release,
+    DELETE, LONGEST, Component, Operation, begin, components_of, decode, decode_document, encode, is_insert, misfit,
+    release,
 )
-from fastcollab.ot._rich_values cimport compose_attributes, invert_attributes, meets_null, transform_attributes
+from fastcollab.ot._rich_walks cimport check_span, compose_into, invert_into, transform_into
+from fastcollab.ot._rich_live import LiveRichText
 from fastcollab.ot.errors import OperationError
 
 cdef extern from "Python.h":
@@ -61,134 +63,6 @@ DEFAULT_MAX_SIZE = 1 << 20
 DEFAULT_MAX_ATTRIBUTES = 1 << 14
 
 
-# -- the walks ----------------------------------------------------------------------------------------------
-
-cdef int transform_into(Operation *result, Operation *operation, Operation *other, bint left) except -1:
-    cdef Cursor cursor = Cursor(operation, 0, 0, 0)
-    cdef Component *mine
-    cdef Component *theirs
-    cdef int64_t rest
-    cdef int64_t step
-    cdef Py_ssize_t i
-    for i in range(other.count):
-        theirs = &other.components[i]
-        rest = theirs.length
-        if is_insert(theirs.kind):
-            mine = current(&cursor)
-            while left and mine != NULL and is_insert(mine.kind):
-                append_next(result, &cursor, mine.length, <object> mine.attributes)
-                mine = current(&cursor)
-            append(result, RETAIN, rest, None, None)
-            continue
-        while rest:
-            mine = current(&cursor)
-            if mine == NULL:
-                return 0  # all that could follow is plain retains
-            if is_insert(mine.kind):
-                append_next(result, &cursor, mine.length, <object> mine.attributes)
-                continue
-            step = min(rest, left_in(&cursor))
-            rest -= step
-            if theirs.kind == DELETE:
-                advance(&cursor, step)
-            elif left:
-                append_next(result, &cursor, step, <object> mine.attributes)
-            else:
-                append_next(result, &cursor, step,
-                            transform_attributes(<object> mine.attributes, <object> theirs.attributes))
-    return append_rest(result, &cursor)
-
-
-cdef int compose_into(Operation *result, Operation *first, Operation *second) except -1:
-    cdef Cursor cursor = Cursor(first, 0, 0, 0)
-    cdef Py_ssize_t i = 0
-    try:
-        for i in range(second.count):
-            compose_component(result, &cursor, &second.components[i])
-    except OperationError as error:
-        raise misfit(error.reason, second, i) from None
-    return append_rest(result, &cursor)
-
-
-cdef inline int compose_component(Operation *result, Cursor *cursor, const Component *later) except -1:
-    """Appends `later` and what it passes of the first operation, over which the cursor goes."""
-    cdef int64_t rest = later.length
-    cdef int64_t step
-    cdef Component *earlier
-    if is_insert(later.kind):
-        return append(result, later.kind, rest, <object> later.content, <object> later.attributes)
-    while rest:
-        earlier = current(cursor)
-        if earlier == NULL:
-            return append(result, later.kind, rest, None, <object> later.attributes)
-        if earlier.kind == DELETE:
-            append_next(result, cursor, left_in(cursor), None)
-            continue
-        step = min(rest, left_in(cursor))
-        rest -= step
-        if later.kind == RETAIN:
-            append_next(result, cursor, step, compose_attributes(
-                <object> earlier.attributes, <object> later.attributes, earlier.kind == RETAIN))
-            continue
-        if earlier.kind == RETAIN:
-            append(result, DELETE, step, None, None)
-        # Otherwise what the first inserted the second deletes: nothing is left of either.
-        advance(cursor, step)
-    return 0
-
-
-cdef int invert_into(Operation *result, Operation *operation, Operation *document) except -1:
-    """The document reaches as far as the operation: `check_span` has passed."""
-    cdef Cursor cursor = Cursor(document, 0, 0, 0)
-    cdef Py_ssize_t i = 0
-    try:
-        for i in range(operation.count):
-            invert_component(result, &cursor, &operation.components[i])
-    except OperationError as error:
-        raise misfit(error.reason, operation, i) from None
-    return 0
-
-
-cdef inline int invert_component(Operation *result, Cursor *cursor, const Component *component) except -1:
-    """Appends what undoes the component, where the cursor goes over what it passes of the document."""
-    cdef int64_t rest = component.length
-    cdef int64_t step
-    cdef Component *base
-    if is_insert(component.kind):
-        return append(result, DELETE, rest, None, None)
-    while rest:
-        base = current(cursor)
-        step = min(rest, left_in(cursor))
-        rest -= step
-        if component.kind == DELETE:
-            append_next(result, cursor, step, <object> base.attributes)
-        elif <object> component.attributes is None:
-            append(result, RETAIN, step, None, None)
-            advance(cursor, step)
-        elif meets_null(<dict> component.attributes, <object> base.attributes):
-            append_next(result, cursor, step, <object> base.attributes)
-            append(result, DELETE, step, None, None)
-        else:
-            append(result, RETAIN, step, None,
-                   invert_attributes(<dict> component.attributes, <object> base.attributes))
-            advance(cursor, step)
-    return 0
-
-
-cdef int check_span(const Operation *operation, const Operation *document) except -1:
-    """Refuses an operation that reaches beyond the end of the document."""
-    cdef int64_t position = 0
-    cdef Py_ssize_t i
-    if operation.before <= document.after:
-        return 0
-    for i in range(operation.count):
-        if not is_insert(operation.components[i].kind):
-            position += operation.components[i].length
-            if position > document.after:
-                raise misfit(f"the operation goes beyond the document's end, at {document.after}", operation, i)
-    return 0
-
-
 cdef bint is_left(str side) except -1:
     if side == "left":
         return True
@@ -196,8 +70,6 @@ cdef bint is_left(str side) except -1:
         return False
     raise ValueError(f"side must be 'left' or 'right', not {side!r}")
 
-
-# -- the type -----------------------------------------------------------------------------------------------
 
 cdef class RichTextType:
     """Text with attributes and embeds, with the operations of Quill Delta 5; `DocumentType` states the laws.
@@ -227,6 +99,10 @@ cdef class RichTextType:
         finally:
             release(&document)
 
+    def open(self, content):
+        """The document `content` as one that changes in place (`fastcollab.ot.live.LiveDocument`)."""
+        return LiveRichText(content)
+
     def check(
         self,
         operation,
@@ -255,6 +131,16 @@ cdef class RichTextType:
         finally:
             release(&decoded)
 
+    def check_position(self, position):
+        """Raises `OperationError` unless `position` is a number of UTF-16 units."""
+        cdef int overflow = 0
+        cdef int64_t units
+        if not PyLong_CheckExact(position):
+            raise OperationError(f"a position must be an integer, not {type(position).__name__}")
+        units = PyLong_AsLongLongAndOverflow(position, &overflow)
+        if overflow != 0 or units < 0 or units > LONGEST:
+            raise OperationError(f"a position must be an integer of 0 to {LONGEST}")
+
     def apply(self, document, operation):
         """The document after the operation."""
         cdef Operation before
@@ -266,7 +152,7 @@ cdef class RichTextType:
         try:
             decode_document(document, &before)
             decode(operation, &decoded, "operation")
-            check_span(&decoded, &before)
+            check_span(&decoded, before.after)
             compose_into(&result, &before, &decoded)
             return encode(&result)
         finally:
@@ -331,7 +217,7 @@ cdef class RichTextType:
         try:
             decode_document(document, &before)
             decode(operation, &decoded, "operation")
-            check_span(&decoded, &before)
+            check_span(&decoded, before.after)
             invert_into(&result, &decoded, &before)
             return encode(&result)
         finally:
@@ -353,11 +239,8 @@ cdef class RichTextType:
         cdef int64_t at = 0  # in the document as far as it is transformed
         cdef int overflow = 0
         cdef Py_ssize_t i
-        if not PyLong_CheckExact(position):
-            raise OperationError(f"a position must be an integer, not {type(position).__name__}")
+        self.check_position(position)
         moved = PyLong_AsLongLongAndOverflow(position, &overflow)
-        if overflow != 0 or moved < 0 or moved > LONGEST:
-            raise OperationError(f"a position must be an integer of 0 to {LONGEST}")
         begin(&decoded)
         try:
             decode(operation, &decoded, "operation")

@@ -22,6 +22,12 @@ from libc.stdint cimport int64_t
 from fastcollab.ot._unicode cimport PyUnicode_GET_LENGTH, has_surrogate, utf16_length
 from fastcollab.ot.errors import OperationError
 
+cdef extern from "Python.h":
+    # Sets no exception if the value is exactly an `int`.
+    int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) noexcept
+
+cdef object LARGEST = (1 << 64) - 1
+
 # How deep lists and objects may be inside each other. A format is seldom deeper than one, and an embed than three.
 cdef int DEEPEST = 64
 MAX_DEPTH = DEEPEST
@@ -70,16 +76,16 @@ cdef int64_t weigh(object value, const Step *at, int depth) except -1:
     cdef PyObject *key = NULL
     cdef PyObject *item = NULL
     cdef Py_ssize_t i = 0
+    cdef int overflow = 0
     cdef int64_t weight = 1
     if PyUnicode_CheckExact(value):
         return weight + weigh_string(value, at)
     if value is None or value is True or value is False:
         return weight
     if PyLong_CheckExact(value):
-        try:
-            PyLong_AsDouble(value)
-        except OverflowError:
-            raise OperationError("a number must not be larger than a double", path_to(at)) from None
+        PyLong_AsLongLongAndOverflow(value, &overflow)
+        if overflow < 0 or (overflow > 0 and value > LARGEST):
+            raise OperationError("an integer must be representable in 64 bits", path_to(at))
         return weight
     if PyFloat_CheckExact(value):
         if not isfinite(PyFloat_AS_DOUBLE(value)):

@@ -109,7 +109,8 @@ BAD_COMPONENTS: list[tuple[Any, tuple[int | str, ...], str]] = [
     ({"insert": "a", "attributes": {1: True}}, ("attributes",), "key must be a string, not int"),
     ({"retain": 1, "attributes": {"a": math.nan}}, ("attributes", "a"), "finite"),
     ({"retain": 1, "attributes": {"a": [-math.inf]}}, ("attributes", "a", 0), "finite"),
-    ({"retain": 1, "attributes": {"a": 2**1024}}, ("attributes", "a"), "larger than a double"),
+    ({"retain": 1, "attributes": {"a": 2**64}}, ("attributes", "a"), "64 bits"),
+    ({"retain": 1, "attributes": {"a": -(2**63) - 1}}, ("attributes", "a"), "64 bits"),
     ({"retain": 1, "attributes": {"a": ot}}, ("attributes", "a"), "module is no type of JSON"),
     ({"retain": 1, "attributes": {"a": {"b": "\udc69"}}}, ("attributes", "a", "b"), "lone surrogates"),
     ({"retain": 1, "attributes": {"\udc69": 1}}, ("attributes",), "lone surrogates"),
@@ -460,11 +461,18 @@ def test_transform_position(position: int, operation: Delta, left: int, right: i
     assert rich.transform_position(position, operation, "right") == right
 
 
+def test_what_is_a_position() -> None:
+    for position in (0, 1, MAX_LENGTH):
+        rich.check_position(position)
+
+
 @pytest.mark.parametrize("position", [-1, True, 1.0, "1", None, 2**53, 2**70])
 def test_what_is_no_position(position: Any) -> None:
     with pytest.raises(OperationError, match="position must be an integer") as caught:
         rich.transform_position(position, [])
     assert caught.value.path == ()
+    with pytest.raises(OperationError, match="position must be an integer"):
+        rich.check_position(position)
 
 
 @pytest.mark.parametrize(
@@ -571,3 +579,55 @@ def test_operations_of_any_size_go_through() -> None:
     assert result == [insert("a"), insert("é" + WOMAN, bold=True)] * 5_000
     assert rich.transform(many, [delete(10_000)], "left") == [insert(("é" + WOMAN) * 5_000, bold=True)]
     assert rich.apply(document, rich.compose(many, rich.invert(many, document))) == document
+
+
+def test_a_live_document_changes_in_place_and_gives_the_inverse() -> None:
+    live = rich.open([insert("Hello\n"), insert("world", bold=True), insert(CAT), insert("!\n")])
+    before = live.content()
+    inverse = live.apply([retain(6), retain(5, bold=None), delete(1)])
+    assert live.content() == [insert("Hello\nworld!\n")]
+    assert inverse == [retain(6), retain(5, bold=True), insert(CAT)]
+    assert live.apply(inverse) == [retain(6), retain(5, bold=None), delete(1)]
+    assert live.content() == before
+    assert before[0] == insert("Hello\n")
+    assert live.json_size() == len(json.dumps(before, separators=(",", ":")))
+
+
+def test_a_live_document_refuses_as_apply_does_and_then_is_as_it_was() -> None:
+    document = [insert("abc"), insert(WOMAN, bold=True), insert("def")]
+    live = rich.open(document)
+    for operation in (
+        [retain(9)],
+        [retain(8), delete(1)],
+        [retain(4), insert("x")],
+        [insert("x"), retain(4), delete(1)],
+        [insert("x"), insert("y")],
+        {"ops": [insert("x"), retain(2), delete(2)]},
+    ):
+        with pytest.raises(OperationError) as caught:
+            live.apply(operation)
+        with pytest.raises(OperationError) as expected:
+            rich.apply(document, operation)
+        assert (caught.value.reason, caught.value.path) == (expected.value.reason, expected.value.path)
+        assert live.content() == document
+        assert live.json_size() == len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
+
+
+def test_a_live_document_shares_nothing_with_what_it_was_opened_with() -> None:
+    document = [insert("a", list={"levels": [1]})]
+    live = rich.open({"ops": document})
+    document[0]["attributes"]["list"]["levels"].append(2)
+    assert live.content() == [insert("a", list={"levels": [1]})]
+    for bad in ("abc", [retain(1)], [insert("a"), insert("b")]):
+        with pytest.raises(OperationError, match="'document'"):
+            rich.open(bad)
+
+
+@pytest.mark.parametrize("operation", [[], {"ops": []}])
+def test_a_live_document_may_be_empty(operation: Any) -> None:
+    live = rich.open([])
+    assert (live.content(), live.json_size()) == ([], 2)
+    assert live.apply(operation) == []
+    assert live.apply([insert("a")]) == [delete(1)]
+    assert live.apply([delete(1)]) == [insert("a")]
+    assert (live.content(), live.json_size()) == ([], 2)
