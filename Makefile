@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test twins lint bench clean
+.PHONY: help setup run test twins fuzz lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -29,6 +29,10 @@ test: setup lint  ## lint, then all tests
 twins: setup  ## 200,000 cases a document type against the published packages
 	FASTCOLLAB_TWIN_CASES=$${FASTCOLLAB_TWIN_CASES:-200000} $(BIN)/python -m pytest tests/twins
 
+fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m fuzz
+
 lint: setup  ## formatting, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -38,6 +42,7 @@ lint: setup  ## formatting, types, layers
 
 bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
+	$(BIN)/python -m benchmarks.ot
 
 clean:  ## removes what the other targets made
 	rm -rf $(VENV) build dist src/*.egg-info

@@ -3,8 +3,8 @@
 An operation is made as an author would make it, by small steps: insert, remove, replace, move, edit, each against
 what the document is by then; and the steps are composed. Since the steps of one operation meet in few places of a
 small document, they move into what they have inserted, remove what they have moved, edit what they move, and so on;
-and two operations against one document contend for most of it. Removed parents that something is moved into, moves
-into each other, and list moves among removals come up in a few of every hundred cases.
+and two operations against one document contend for most of it. What would still be rare, `entangled` makes: moves
+into each other, moves into removed parents, and list moves among removals.
 """
 
 import random as random_module
@@ -100,27 +100,21 @@ def text_edit(random: random_module.Random, string: str) -> list[Any]:
     return text.normalize(edit)
 
 
+def move_to(source: Path, target: Path) -> Any:
+    """The move of the value at `source` to `target`, a place in the document without it."""
+    if source == target:
+        return [*source, {"p": 0, "d": 0}]
+    return json1.normalize([[*source, {"p": 0}], [*target, {"d": 0}]])
+
+
 def move(random: random_module.Random, node: Any) -> Any:
-    """A move of one value, seldom to where it was; None if there is nothing to move."""
+    """A move of one value, seldom to where it was; None if there is nothing to move, or nowhere to move it."""
     sources = places(node)
     if not sources:
         return None
     source = random.choice(sources)
-    picked: Any = text_of(source, {"r": True})
-    held = at(node, source)
-    target = gap(random, json1.apply(node, picked))
-    if target is None:
-        return None
-    return joined(source, {"p": 0}, target, {"d": 0}) if held is not ot.ABSENT else None
-
-
-def text_of(path: Path, component: dict[str, Any]) -> list[Any]:
-    return [*path, component]
-
-
-def joined(one: Path, component: dict[str, Any], other: Path, second: dict[str, Any]) -> list[Any]:
-    """One operation with two components."""
-    return json1.normalize([[*one, component], [*other, second]] if one != other else [*one, component | second])
+    target = gap(random, json1.apply(node, [*source, {"r": True}]))
+    return None if target is None else move_to(source, target)
 
 
 def step(random: random_module.Random, node: Any) -> Any:
@@ -130,15 +124,15 @@ def step(random: random_module.Random, node: Any) -> Any:
         return move(random, node)
     if kind < 0.5:
         target = gap(random, node)
-        return None if target is None else text_of(target, {"i": value(random)})
+        return None if target is None else [*target, {"i": value(random)}]
     present = places(node)
     if not present:
         return None
     path = random.choice(present)
     if kind < 0.65:
-        return text_of(path, {"r": random.choice([True, None, 0, "why"])})
+        return [*path, {"r": random.choice([True, None, 0, "why"])}]
     if kind < 0.75:
-        return text_of(path, {"r": True, "i": value(random)})
+        return [*path, {"r": True, "i": value(random)}]
     edits = [path for path in present if isinstance(at(node, path), str | int | float)]
     edits = [path for path in edits if not isinstance(at(node, path), bool)]
     if not edits:
@@ -146,18 +140,61 @@ def step(random: random_module.Random, node: Any) -> Any:
     path = random.choice(edits)
     current = at(node, path)
     if isinstance(current, str):
-        return text_of(path, {"es": text_edit(random, current)})
-    return text_of(path, {"ena": random.choice([1, -1, 5, 0, 0.5, -0.25])})
+        edit = text_edit(random, current)
+        return [*path, {"es": edit} if random.random() < 0.7 else {"et": "text-unicode", "e": edit}]
+    amount = random.choice([1, -1, 5, 0, 0.5, -0.25])
+    return [*path, {"ena": amount} if random.random() < 0.7 else {"et": "number", "e": amount}]
 
 
-def operation(random: random_module.Random, node: Any) -> Any:
-    """An operation of up to six steps, valid for the document."""
-    result = None
-    for _ in range(random.choice([0, 1, 1, 2, 2, 3, 4, 6])):
+def steps(random: random_module.Random, node: Any, count: int, start: Any = None) -> Any:
+    """An operation of so many steps after `start`, valid for the document."""
+    result = start
+    node = json1.apply(node, start)
+    for _ in range(count):
         small = step(random, node)
         node = json1.apply(node, small)
         result = json1.compose(result, small)
     return result
+
+
+def operation(random: random_module.Random, node: Any) -> Any:
+    """An operation of up to six steps, valid for the document."""
+    return steps(random, node, random.choice([0, 1, 1, 2, 2, 3, 4, 6]))
+
+
+def entangled(random: random_module.Random) -> tuple[Any, Any, Any]:
+    """A document and two operations that contradict each other by what they move.
+
+    Either each moves one container into the other's; or one removes the container that the other moves into; or one
+    moves items of a list while the other removes and moves its neighbours.
+    """
+    kind = random.randrange(3)
+    if kind == 2:
+        node: Any = [value(random, 1) for _ in range(random.randrange(4, 8))]
+        operations = []
+        for _ in range(2):
+            result = None
+            current = node
+            for _ in range(random.randrange(1, 5)):
+                index = random.randrange(len(current)) if current else None
+                if index is None:
+                    break
+                small = [index, {"r": True}]
+                if random.random() < 0.6:
+                    small = move_to([index], [random.randrange(len(current))])
+                current = json1.apply(current, small)
+                result = json1.compose(result, small)
+            operations.append(result)
+        return node, operations[0], operations[1]
+    node = {"a": {}, "b": {}, "x": [{}, []]}
+    one, other = random.sample([["a"], ["b"], ["x"], ["x", 0]], 2)
+    if one[0] == other[0]:
+        other = ["a"]
+    inner: Path = [*other, 0 if other == ["x"] else "é"]
+    a = move_to(one, inner)
+    back: Path = [*one, 0 if one == ["x"] else "é"]
+    b = move_to(other, back) if kind == 0 else [*other, {"r": True}]
+    return node, steps(random, node, random.randrange(3), a), steps(random, node, random.randrange(3), b)
 
 
 def position(random: random_module.Random, node: Any) -> Path:
@@ -177,12 +214,17 @@ def case(random: random_module.Random) -> dict[str, Any]:
 
     A document that does not exist is left out, as JSON cannot say it.
     """
-    node = document(random)
-    a = operation(random, node)
+    if random.random() < 0.15:
+        node, a, b = entangled(random)
+        if random.random() < 0.5:
+            a, b = b, a
+    else:
+        node = document(random)
+        a, b = operation(random, node), operation(random, node)
     result = {
         "document": node,
         "a": a,
-        "b": operation(random, node),
+        "b": b,
         "c": operation(random, json1.apply(node, a)),
         "positions": [position(random, node) for _ in range(3)],
     }

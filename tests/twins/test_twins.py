@@ -37,6 +37,9 @@ def on_purpose(type_name: str, case: dict[str, Any], ours: twins.Answers, theirs
     if type_name.startswith("rich-text") and not twins.same(theirs["apply inverse"], case["document"]):
         assert twins.same(ours["apply inverse"], case["document"])
         return {"invert a", "apply inverse"}
+    # In one of a hundred thousand cases ot-json1 gives up with an error, in resolving conflicts of composed operations.
+    if type_name == "json1":
+        return {name for name in theirs if isinstance(theirs[name], twins.Refused)}
     return set()
 
 
@@ -51,6 +54,7 @@ def report(type_name: str, seed: int, case: dict[str, Any], ours: twins.Answers,
 @pytest.mark.parametrize("type_name", GENERATORS)
 def test_every_answer_is_the_published_one(type_name: str, peer: twins.Peer) -> None:
     document_type = ot.types[type_name]
+    given_up = 0
     for seed in range(SEED, SEED + -(-CASES // BATCH)):
         random = Random(f"{type_name} {seed}")
         cases = [GENERATORS[type_name](random) for _ in range(BATCH)]
@@ -58,6 +62,8 @@ def test_every_answer_is_the_published_one(type_name: str, peer: twins.Peer) -> 
             ours = twins.answers(document_type, case)
             if set(twins.differences(ours, theirs)) - on_purpose(type_name, case, ours, theirs):
                 pytest.fail(report(type_name, seed, case, ours, theirs), pytrace=False)
+            given_up += any(isinstance(answer, twins.Refused) for answer in theirs.values())
+    assert given_up <= 1 + CASES // 20_000
 
 
 @pytest.mark.parametrize("type_name", GENERATORS)

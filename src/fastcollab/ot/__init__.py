@@ -61,8 +61,9 @@ class DocumentType(Protocol):
     """What a type of document must provide.
 
     Documents and operations are JSON values of Python (``None``, ``bool``, ``int``, ``float``, ``str``,
-    ``list``, ``dict``); `ABSENT` is a document that does not exist, where a type knows such. No method changes its arguments, and no result shares a list or a dict with them.
-    Every method raises `OperationError` for an operation that is malformed or does not fit its document.
+    ``list``, ``dict``); `ABSENT` is a document that does not exist, where a type knows such. No method changes
+    its arguments, and no result shares a list or a dict with them. Every method raises `OperationError` for an
+    operation that is malformed or does not fit its document.
 
     The laws, for operations ``a`` and ``b`` that are valid for the document ``d``, and ``c`` that is valid
     after ``a``::

@@ -24,7 +24,6 @@ from cpython.list cimport PyList_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_CheckExact
-from libc.stdint cimport int64_t
 
 from fastcollab.ot cimport _json1_compose, _json1_document, _json1_invert, _json1_transform
 from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
@@ -47,7 +46,7 @@ DEFAULT_MAX_COMPONENTS = 1_000
 
 
 # No two operations within the limits have so many conflicts.
-cdef Py_ssize_t MAX_ROUNDS = 1 << 16
+cdef Py_ssize_t MAX_ROUNDS = 4 * DEFAULT_MAX_COMPONENTS
 # The largest key of a path: an offset in a text.
 cdef object MAX_OFFSET = (1 << 53) - 1
 
@@ -168,12 +167,12 @@ cdef Node *drop_of(Node *node, Py_ssize_t slot) noexcept:
     return NULL
 
 
-cdef Node *step(Walk *walk, list path, Py_ssize_t at) except? NULL:
+cdef Node *step(Walk *children, list path, Py_ssize_t at) except? NULL:
     """The child under the key at that place of the path, as `seek` gives it."""
     cdef object key = path[at]
     if PyUnicode_CheckExact(key):
-        return seek(walk, <PyObject *> key, 0)
-    return seek(walk, NULL, key)
+        return seek(children, <PyObject *> key, 0)
+    return seek(children, NULL, key)
 
 
 cdef object moved_path(Node *root, list path, str side):
@@ -309,7 +308,9 @@ cdef class Json1Type:
         """`operation`, made against the document before `other`, rewritten to follow `other`.
 
         Conflicts are resolved: of two things put into one place, that of the left side stays; what is removed by
-        one operation is removed with all that the other does to it.
+        one operation is removed with all that the other does to it; and what both move into each other is removed.
+        Few operations that edit what they move into each other are beyond that, and refused: the npm package never
+        returns from them.
         """
         cdef bint left = is_left(side)
         cdef Py_ssize_t rounds = 0
@@ -317,12 +318,12 @@ cdef class Json1Type:
         outcome = _json1_transform.try_transform(operation, other, left, self.subtypes)
         while type(outcome) is Conflict:
             mine, theirs = resolution(outcome, left, self.subtypes)
+            if (mine is None and theirs is None) or rounds == MAX_ROUNDS:
+                raise OperationError("the two operations contradict each other beyond resolution")
             operation = self.compose(normalize(operation, self.subtypes), mine)
             other = self.compose(normalize(other, self.subtypes), theirs)
             undone = self.compose(undone, theirs)
             rounds += 1
-            if rounds > MAX_ROUNDS:
-                raise OperationError("the two operations have too many conflicts")
             outcome = _json1_transform.try_transform(operation, other, left, self.subtypes)
         return outcome if rounds == 0 else self.compose(undone, outcome)
 

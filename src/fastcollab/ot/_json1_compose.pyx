@@ -13,14 +13,13 @@ from cpython.list cimport PyList_CheckExact
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastcollab.ot._json1_document cimport member
 from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
 from fastcollab.ot._json1_tree cimport (
-    NO_SLOT, Arena, Component, Node, Walk, begin, child_of, compare, component_at, component_of, decode, encode,
-    first_child, has_drop, has_edit, has_pick, merge, new_node, place_in_operation, release, scratch, seek, set_inserted,
-    set_removed, walk, write_edit,
+    NO_SLOT, Arena, Component, Node, Walk, begin, child_of, compare, component_at, component_of, decode,
+    encode, first_child, has_drop, has_edit, has_pick, merge, new_node, place_in_operation, release, scratch,
+    seek, set_inserted, set_removed, walk, write_edit,
 )
-from fastcollab.ot._json1_values cimport copy_value, refusal
+from fastcollab.ot._json1_values cimport copy_value, member, refusal, set_member, shallow_copy
 
 from fastcollab.ot.absent import ABSENT
 
@@ -237,8 +236,10 @@ cdef class Composition:
             )
             if in_literal and not removed and outcome is not inner:
                 if not copied:
-                    literal = literal.copy()
+                    literal = shallow_copy(literal)
                     copied = True
+                if inner is ABSENT:
+                    raise refusal("the operation does not fit the one before it", "second", ())
                 set_member(literal, named.name, index, outcome)
             if child1 != NULL:
                 next1 = next1.next
@@ -297,18 +298,6 @@ cdef class Composition:
         self.write_earlier_picks(first, root)
         self.write_later_drops(second, root)
         return encode(root)
-
-
-cdef int set_member(object container, PyObject *name, int64_t index, object value) except -1:
-    """Replaces what is in the list or dict under that key, or takes it out if `value` is ABSENT."""
-    cdef object key = index if name == NULL else <object> name
-    if member(container, name, index) is ABSENT:
-        raise refusal("the operation does not fit the one before it", "second", ())
-    if value is ABSENT:
-        del container[key]
-    else:
-        container[key] = value
-    return 0
 
 
 cdef object compose(object first, object second, Subtypes subtypes):

@@ -8,9 +8,8 @@ the lists and dicts on the way to a change are copied, and the rest is the same 
 """
 
 cimport cython
-from cpython.dict cimport PyDict_CheckExact, PyDict_GetItem
-from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
-from cpython.object cimport PyObject
+from cpython.dict cimport PyDict_CheckExact
+from cpython.list cimport PyList_CheckExact, PyList_GET_SIZE
 from libc.stdint cimport int64_t
 
 from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
@@ -18,24 +17,10 @@ from fastcollab.ot._json1_tree cimport (
     MAX_DEPTH, NO_SLOT, Arena, Component, Node, begin, decode, has_drop, has_edit, has_pick, place_in_operation,
     release,
 )
-from fastcollab.ot._json1_values cimport copy_value, depth_of, refusal
+from fastcollab.ot._json1_values cimport copy_value, depth_of, member, set_member, shallow_copy
 
 from fastcollab.ot.absent import ABSENT
 from fastcollab.ot.errors import OperationError
-
-
-cdef object member(object container, PyObject *name, int64_t index):
-    """What is in the list or dict under that key, or ABSENT."""
-    cdef PyObject *value
-    if name == NULL:
-        if PyList_CheckExact(container) and 0 <= index < PyList_GET_SIZE(container):
-            return <object> PyList_GET_ITEM(container, index)
-        return ABSENT
-    if PyDict_CheckExact(container):
-        value = PyDict_GetItem(container, <object> name)
-        if value != NULL:
-            return <object> value
-    return ABSENT
 
 
 @cython.final
@@ -52,7 +37,6 @@ cdef class Application:
         cdef const Component *component = node.component
         cdef object inner
         cdef object outcome
-        cdef object key
         cdef int64_t index
         cdef int64_t gone = 0
         cdef bint own = not self.share
@@ -62,14 +46,10 @@ cdef class Application:
             outcome = self.pick(inner, child)
             if outcome is not inner:
                 if not own:
-                    value = value.copy()
+                    value = shallow_copy(value)
                     own = True
-                key = <object> child.name if child.name != NULL else index
-                if outcome is ABSENT:
-                    del value[key]
-                    gone += 1
-                else:
-                    value[key] = outcome
+                set_member(value, child.name, index, outcome)
+                gone += outcome is ABSENT
             child = child.next
         if has_pick(component):
             if value is ABSENT:
@@ -102,7 +82,7 @@ cdef class Application:
         while child != NULL:
             if has_drop(child.component):
                 if not own:
-                    value = value.copy() if PyList_CheckExact(value) or PyDict_CheckExact(value) else value
+                    value = shallow_copy(value)
                     own = True
                 outcome = self.drop(member(value, child.name, 0) if child.name != NULL else ABSENT, child, depth + 1)
                 insert(value, child, outcome)
@@ -111,9 +91,9 @@ cdef class Application:
                 outcome = self.drop(inner, child, depth + 1)
                 if outcome is not inner:
                     if not own:
-                        value = value.copy()
+                        value = shallow_copy(value)
                         own = True
-                    value[<object> child.name if child.name != NULL else child.index] = outcome
+                    set_member(value, child.name, child.index, outcome)
             child = child.next
         return value
 

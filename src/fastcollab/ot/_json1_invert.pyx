@@ -15,13 +15,12 @@ cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastcollab.ot._json1_document cimport member
 from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
 from fastcollab.ot._json1_tree cimport (
     NO_SLOT, Arena, Component, Node, Walk, begin, child_of, component_of, decode, encode, has_drop, has_edit,
     merge, new_node, place_in_operation, release, scratch, seek, set_inserted, set_removed, walk, write_edit,
 )
-from fastcollab.ot._json1_values cimport copy_value
+from fastcollab.ot._json1_values cimport member, set_member, shallow_copy
 
 from fastcollab.ot.absent import ABSENT
 from fastcollab.ot.errors import OperationError
@@ -46,7 +45,6 @@ cdef class Inversion:
         cdef Node *child = node.first
         cdef object inner
         cdef object outcome
-        cdef object key
         cdef int64_t index
         cdef int64_t gone = 0
         cdef bint copied = False
@@ -59,14 +57,10 @@ cdef class Inversion:
             outcome = self.find_removed(child, inner)
             if outcome is not inner:
                 if not copied:
-                    value = value.copy()
+                    value = shallow_copy(value)
                     copied = True
-                key = <object> child.name if child.name != NULL else index
-                if outcome is ABSENT:
-                    del value[key]
-                    gone += 1
-                else:
-                    value[key] = outcome
+                set_member(value, child.name, index, outcome)
+                gone += outcome is ABSENT
             child = child.next
         if component == NULL or (component.removed == NULL and component.pick == NO_SLOT):
             return value
@@ -147,9 +141,9 @@ cdef class Inversion:
             drops += has_drop(child.component)
             if literal is not ABSENT and outcome is not ABSENT:
                 if not changed:
-                    literal = literal.copy()
+                    literal = shallow_copy(literal)
                     changed = True
-                literal[<object> child.name if child.name != NULL else index] = outcome
+                set_member(literal, child.name, index, outcome)
             child = child.next
         if component != NULL and component.inserted != NULL:
             set_removed(self.arena, writes, <PyObject *> literal)

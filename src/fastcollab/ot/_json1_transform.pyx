@@ -30,8 +30,8 @@ from libc.stdint cimport int64_t
 from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
 from fastcollab.ot._json1_tree cimport (
     NO_SLOT, Arena, Component, Node, Walk, along_path, begin, child_of, component_at, component_of, copied, decode,
-    encode, first_child, has_drop, has_edit, has_pick, is_empty, merge, new_node, place_in_operation, release, scratch, seek,
-    set_inserted, set_removed, walk, write_edit,
+    encode, first_child, has_drop, has_edit, has_pick, is_empty, merge, new_node, place_in_operation, release,
+    scratch, seek, set_inserted, set_removed, walk, write_edit,
 )
 from fastcollab.ot._json1_values cimport copy_value, refusal, same_value
 

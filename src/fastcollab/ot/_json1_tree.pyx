@@ -319,6 +319,14 @@ cdef inline int64_t natural(object value) noexcept:
     return -1 if overflow != 0 or number < 0 or number > LARGEST_INDEX else number
 
 
+cdef int check_value_at(object value, Py_ssize_t depth, str argument, const Step *step, str key) except -1:
+    try:
+        check_value(value, MAX_DEPTH - depth)
+    except OperationError as error:
+        raise refusal(error.reason, argument, steps(step, key)) from None
+    return 0
+
+
 cdef int check_edit(Subtype subtype, object edit, str argument, const Step *step, str key) except -1:
     try:
         subtype.check(edit)
@@ -362,10 +370,7 @@ cdef int decode_component(
                 component.drop = slot
                 counts.drops += 1
         elif key == "r" or key == "i":
-            try:
-                check_value(item, MAX_DEPTH - depth)
-            except OperationError as error:
-                raise refusal(error.reason, argument, steps(step, key)) from None
+            check_value_at(item, depth, argument, step, key)
             Py_XINCREF(inner)
             if key == "r":
                 Py_XDECREF(component.removed)
@@ -394,6 +399,8 @@ cdef int decode_component(
         subtype = subtypes.find(type_name)
         if subtype is None:
             raise refusal("there is no document type of this name", argument, steps(step, "et"))
+        # Edits of json1 within edits of json1 would let it call itself without an end.
+        check_value_at(general, depth, argument, step, "e")
         if strict:
             check_edit(subtype, general, argument, step, "e")
         hold_edit(component, subtype, general)

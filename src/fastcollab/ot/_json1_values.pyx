@@ -8,9 +8,13 @@ Not every object that Python calls a list, dict, str or number is taken for one:
 own while an operation is half done. Nor is the key ``__proto__``, which JavaScript loses when it copies an object.
 """
 
-from cpython.dict cimport PyDict_CheckExact, PyDict_GetItem, PyDict_Next, PyDict_Size
+from cpython.dict cimport (
+    PyDict_CheckExact, PyDict_Copy, PyDict_DelItem, PyDict_GetItem, PyDict_Next, PyDict_SetItem, PyDict_Size,
+)
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
-from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
+from cpython.list cimport (
+    PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice, PyList_New, PyList_SET_ITEM,
+)
 from cpython.long cimport PyLong_AsDouble, PyLong_CheckExact
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF
@@ -18,6 +22,7 @@ from cpython.unicode cimport PyUnicode_CheckExact
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t
 
+from fastcollab.ot.absent import ABSENT
 from fastcollab.ot.errors import OperationError
 
 cdef extern from "Python.h":
@@ -28,6 +33,8 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
     # Sets no exception if the value is exactly an `int`.
     int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) noexcept
+    # NULL for `items` takes the slice out.
+    int PyList_SetSlice(object items, Py_ssize_t low, Py_ssize_t high, PyObject *new_items) except -1
 
 cdef object LARGEST = (1 << 64) - 1
 
@@ -109,7 +116,7 @@ cdef object copy_value(object value):
         return items
     if PyDict_CheckExact(value):
         # Copied in one go and then gone through: most members are no containers and stay as they are.
-        members = (<dict> value).copy()
+        members = PyDict_Copy(value)
         while PyDict_Next(value, &at, &key, &inner):
             if PyDict_CheckExact(<object> inner) or PyList_CheckExact(<object> inner):
                 members[<object> key] = copy_value(<object> inner)
@@ -175,4 +182,41 @@ cdef Py_ssize_t depth_of(object value, Py_ssize_t limit) except -1:
         while PyDict_Next(value, &at, &key, &inner):
             deepest = max(deepest, depth_of(<object> inner, limit - 1))
         return deepest + 1
+    return 0
+
+
+cdef object member(object container, PyObject *name, int64_t index):
+    """What is in the list or dict under that key, or ABSENT."""
+    cdef PyObject *value
+    if name == NULL:
+        if PyList_CheckExact(container) and 0 <= index < PyList_GET_SIZE(container):
+            return <object> PyList_GET_ITEM(container, index)
+        return ABSENT
+    if PyDict_CheckExact(container):
+        value = PyDict_GetItem(container, <object> name)
+        if value != NULL:
+            return <object> value
+    return ABSENT
+
+
+cdef object shallow_copy(object value):
+    """A list or dict of its own with the same members; any other value as it is."""
+    if PyDict_CheckExact(value):
+        return PyDict_Copy(value)
+    if PyList_CheckExact(value):
+        return PyList_GetSlice(value, 0, PyList_GET_SIZE(value))
+    return value
+
+
+cdef int set_member(object container, PyObject *name, int64_t index, object value) except -1:
+    """Replaces what `member` finds in the list or dict, or takes it out if `value` is ABSENT."""
+    if name == NULL:
+        if value is ABSENT:
+            PyList_SetSlice(container, index, index + 1, NULL)
+        else:
+            (<list> container)[index] = value
+    elif value is ABSENT:
+        PyDict_DelItem(container, <object> name)
+    else:
+        PyDict_SetItem(container, <object> name, value)
     return 0
