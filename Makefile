@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test sanitize lint bench clean
+.PHONY: help setup run test sanitize lint bench clean twins fuzz
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -47,6 +47,13 @@ sanitize:  ## tests of what is compiled, with checks of every memory access and 
 		$(BIN)/python -m pytest -p no:cacheprovider $(SANITIZED_TESTS)
 	@cat $(SANITIZED)/log/* 2>/dev/null && exit 1 || echo "The sanitizers found nothing."
 
+twins: setup  ## 200,000 cases a document type against the published packages
+	FASTCOLLAB_TWIN_CASES=$${FASTCOLLAB_TWIN_CASES:-200000} $(BIN)/python -m pytest tests/twins
+
+fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m fuzz
+
 lint: setup  ## formatting, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,6 +65,7 @@ bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/fastcollab load --idle 5000
 	$(BIN)/python -m pytest benchmarks/micro --benchmark-columns=min,median,ops
+	$(BIN)/python -m benchmarks.ot
 
 clean:  ## removes what the other targets made
 	rm -rf $(VENV) build dist src/*.egg-info

@@ -87,7 +87,7 @@ class DocumentMachine(RuleBasedStateMachine):
         except InvalidMessage as error:
             limits = {
                 submission.size: self.limits.max_operation_bytes,
-                len(content.encode()): self.limits.max_document_bytes,
+                len(orjson.dumps(content)): self.limits.max_document_bytes,
             }
             assert error.details["size"] > error.details["limit"]
             assert limits[error.details["size"]] == error.details["limit"]
@@ -96,7 +96,7 @@ class DocumentMachine(RuleBasedStateMachine):
         assert isinstance(outcome, Committed)
         assert submission.size <= self.limits.max_operation_bytes
         assert (outcome.version, outcome.operation, outcome.submission) == (self.newest + 1, expected, submission)
-        assert len(content.encode()) <= self.limits.max_document_bytes
+        assert len(orjson.dumps(content)) <= self.limits.max_document_bytes
         self.contents.append(content)
         self.committed.append(outcome)
         self.results.append((submission, outcome.version, self.now))

@@ -26,6 +26,7 @@ from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.presence import Debouncer, Participant, cursor_of
 from fastcollab.errors import InvalidMessage, RoomFull, VersionMismatch
+from fastcollab.ot import ABSENT, OperationError
 
 if TYPE_CHECKING:
     from fastcollab.core.session import Identity, Session
@@ -180,6 +181,8 @@ class Room:
                 else:
                     recovery = messages.Recovery(recovered=True, missed=len(missed))
         content = document.content if missed is None else UNSET
+        if content is ABSENT:
+            content = UNSET
         state = messages.DocumentState(document.type.name, document.version, document.epoch, content)
         yield Send(
             [session],
@@ -225,11 +228,10 @@ class Room:
         """Takes a selection that came as JSON; it is bound to the version that it names (V5)."""
         for index, selected in enumerate(change.ranges):
             for end in ("anchor", "head"):
-                if not isinstance(getattr(selected, end), int):
-                    raise InvalidMessage(
-                        f"a position in a document of type {self.document.type.name!r} is a number",
-                        path=f"payload.ranges[{index}].{end}",
-                    )
+                try:
+                    self.document.type.check_position(getattr(selected, end))
+                except OperationError as error:
+                    raise InvalidMessage(error.reason, path=f"payload.ranges[{index}].{end}") from None
         version = self.document.version if change.version is None else change.version
         if version > self.document.version:
             raise VersionMismatch("the version is newer than the document", version=self.document.version)
