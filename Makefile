@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test twins fuzz lint bench clean
+.PHONY: help setup run test twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -33,6 +33,27 @@ fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
 	$(BIN)/python -m pip install --quiet --group fuzz
 	$(BIN)/python -m fuzz
 
+# A build of its own, from scratch. What the sanitizers find goes to the log, since a test may swallow what is printed.
+SANITIZED := build/sanitize
+SANITIZED_TESTS := tests/unit/test_binary.py tests/unit/ot tests/unit/server tests/property \
+	tests/server/test_fanout.py tests/server/test_gateway.py tests/server/test_heartbeat.py \
+	$(wildcard tests/server/test_hostile_*.py)
+sanitize: export FASTCOLLAB_SANITIZE := address,undefined
+sanitize:  ## tests of what is compiled, with checks of every memory access and of undefined behaviour
+	rm -rf $(SANITIZED)
+	mkdir -p $(SANITIZED)/log
+	cp -r pyproject.toml setup.py MANIFEST.in README.md LICENSE src tests benchmarks $(SANITIZED)
+	find $(SANITIZED)/src '(' -name '*.so' -o -name '*.c' ')' -delete
+	$(PYTHON) -m venv $(SANITIZED)/$(VENV)
+	$(SANITIZED)/$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	cd $(SANITIZED) && $(BIN)/python -m pip install --quiet --group test --editable .
+	cd $(SANITIZED) && PYTHONMALLOC=malloc \
+		LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS="detect_leaks=0:log_path=$$PWD/log/found" \
+		UBSAN_OPTIONS="print_stacktrace=1:log_path=$$PWD/log/found" \
+		$(BIN)/python -m pytest -p no:cacheprovider $(SANITIZED_TESTS)
+	@cat $(SANITIZED)/log/* 2>/dev/null && exit 1 || echo "The sanitizers found nothing."
+
 lint: setup  ## formatting, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,6 +64,8 @@ lint: setup  ## formatting, types, layers
 bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.ot
+	$(BIN)/fastcollab load --idle 5000
+	$(BIN)/python -m pytest benchmarks/micro --benchmark-columns=min,median,ops
 
 clean:  ## removes what the other targets made
 	rm -rf $(VENV) build dist src/*.egg-info

@@ -103,9 +103,7 @@ def edits(session: Session) -> list[Edit]:
     Raises ValueError if there are more than two authors, or if one had not seen a transaction of their own.
     """
     result: list[Edit] = []
-    clocks: list[
-        tuple[int, int]
-    ] = []  # by transaction: how many of each author's had happened before or with it
+    clocks: list[tuple[int, int]] = []  # by transaction: how many of each author's had happened before or with it
     written = [0, 0]
     for index, transaction in enumerate(session.transactions):
         agent = transaction.get("agent", 0)
@@ -141,9 +139,7 @@ class Author:
         """From now on the author's text has the first `count` edits of the other author in it."""
         new = count - (self.received - len(self.unseen))
         if not 0 <= new <= len(self.unseen):
-            raise ValueError(
-                f"{self.received} edits were received, {len(self.unseen)} are unseen: cannot see {count}"
-            )
+            raise ValueError(f"{self.received} edits were received, {len(self.unseen)} are unseen: cannot see {count}")
         del self.unseen[:new]
 
     def write(self, operation: Operation) -> Operation:

@@ -61,12 +61,16 @@ cdef FrameFault check_frame(const uint8_t* data, Py_ssize_t size) noexcept nogil
 cdef Py_ssize_t write_plain(uint8_t* target, uint16_t kind, RecordSlot slot) noexcept
 
 
+cdef class RecordBatch
+
+
 cdef class RecordSlot:
     cdef:
         readonly object user_id
         readonly uint32_t numeric_id
+        RecordBatch batch         # that it was added to; None: to none
         uint8_t record[RECORD_SIZE]
-        Py_ssize_t index          # in the batch that is being gathered; -1: not in it
+        Py_ssize_t index          # in what its batch has gathered; -1: not in it
         bint known                # there was a record at all
         bint deferred             # over the rate limit; its newest record waits for its time
         bint listed               # in the batch's list of changes for JSON connections
@@ -96,6 +100,9 @@ cdef class RecordBatch:
 
     cdef int _reserve(self, Py_ssize_t records) except -1
     cdef uint8_t* _record_at(self, Py_ssize_t index) noexcept
+    cdef int list_gathered(self) except -1
+    cdef int _list_change(self, RecordSlot slot) except -1
+    cdef int _drop(self, RecordSlot slot) except -1
     cdef int _drop_gathered(self, RecordSlot slot) except -1
     cdef void _charge(self, RecordSlot slot, int64_t now) noexcept
     cdef int64_t put(self, RecordSlot slot, const uint8_t* frame, Py_ssize_t size, int64_t now) except -1

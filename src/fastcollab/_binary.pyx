@@ -24,11 +24,10 @@ costs one record per period, and the last position always arrives (L1).
 flush n is owed the newest record of every slot whose last flush is n or later, and no more than that (B10).
 """
 
+from cpython.conversion cimport PyOS_double_to_string, PyOS_string_to_double
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
 from libc.math cimport isnan
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdio cimport snprintf
-from libc.stdlib cimport strtof
 from libc.string cimport memcpy
 
 cdef uint32_t MAGNITUDE_LIMIT = 0x4B800000  # 2^24 as a float32; its bits order like the number
@@ -78,13 +77,19 @@ cdef object shortest(float value):
     """The number with the fewest digits that is the same float32: 0.1, where the float32's own value is
     0.10000000149.
     """
-    cdef char text[32]
+    # Not by printf and strtof, which write and expect a comma where the locale says so.
+    cdef char* text
+    cdef double candidate = value
     cdef int digits
     for digits in range(6, 10):
-        snprintf(text, sizeof(text), b"%.*g", digits, <double> value)
-        if strtof(text, NULL) == value:
+        text = PyOS_double_to_string(value, b"g", digits, 0, NULL)
+        try:
+            candidate = PyOS_string_to_double(text, NULL, NULL)
+        finally:
+            PyMem_Free(text)
+        if <float> candidate == value:
             break
-    return float(<bytes> text)
+    return candidate
 
 
 cdef class RecordSlot:
@@ -136,16 +141,30 @@ cdef class RecordBatch:
     # --- slots ---
 
     def add_slot(self, RecordSlot slot not None) -> None:
-        """Takes a participant's slot in. Slots come and go with their participants, not with each record."""
-        if slot in self.slots:
-            raise ValueError("the slot is in the batch already")
+        """Takes a participant's slot in. Slots come and go with their participants, not with each record.
+
+        Raises ValueError if the slot is in a batch already.
+        """
+        if slot.batch is not None:
+            raise ValueError("the slot is in a batch already")
         if len(self.slots) >= self.capacity:
             self._reserve(max(8, 2 * self.capacity))
         self.slots.append(slot)
+        slot.batch = self
 
     def remove_slot(self, RecordSlot slot not None) -> None:
-        """Forgets a slot, and what of it has not been flushed."""
+        """Forgets a slot, and what of it has not been flushed; raises ValueError if it is not in the batch."""
         self.slots.remove(slot)
+        slot.batch = None
+        self._drop(slot)
+
+    def withdraw(self, RecordSlot slot not None) -> None:
+        """Forgets the slot's record, which something newer has replaced that is no record; it may have new ones."""
+        slot.known = False
+        self._drop(slot)
+
+    cdef int _drop(self, RecordSlot slot) except -1:
+        """Takes back what of the slot has not been flushed."""
         if slot.index >= 0:
             self._drop_gathered(slot)
         if slot.deferred:
@@ -154,6 +173,7 @@ cdef class RecordBatch:
         if slot.listed:
             self.changed.remove(slot)
             slot.listed = False
+        return 0
 
     cdef int _reserve(self, Py_ssize_t records) except -1:
         cdef uint8_t* grown = <uint8_t*> PyMem_Realloc(
@@ -185,9 +205,12 @@ cdef class RecordBatch:
         """Takes a frame that `check_frame` has passed as the newest of `slot`, and returns when it should be
         flushed (ns).
 
-        That time is `now` or earlier if it may leave at once. `slot` must have been added.
+        That time is `now` or earlier if it may leave at once. Raises ValueError if `slot` was not added: the
+        buffer has room for those that were.
         """
         cdef int64_t early
+        if slot.batch is not self:
+            raise ValueError("the slot is not in the batch")
         store_u32(slot.record, slot.numeric_id)
         if size == FRAME_SIZE_VIEWPORT:
             memcpy(slot.record + 4, frame + 6, 20)
@@ -198,6 +221,7 @@ cdef class RecordBatch:
         slot.known = True
         if slot.index >= 0:
             memcpy(self._record_at(slot.index), slot.record, RECORD_SIZE)
+            self._list_change(slot)
             return self.next_flush
         if self.period:
             early = slot.theoretical_arrival - self.tolerance
@@ -218,9 +242,20 @@ cdef class RecordBatch:
         slot.index = self.count
         self.gathered.append(slot)
         self.count += 1
+        self._list_change(slot)
+        return 0
+
+    cdef int _list_change(self, RecordSlot slot) except -1:
         if self.lists_changes and not slot.listed:
             slot.listed = True
             self.changed.append(slot)
+        return 0
+
+    cdef int list_gathered(self) except -1:
+        """Lists what is gathered as changed, for a connection that gets JSON from now on, and no flush."""
+        cdef RecordSlot slot
+        for slot in self.gathered:
+            self._list_change(slot)
         return 0
 
     def take_changes(self) -> list:
@@ -352,8 +387,6 @@ cdef class RecordBatch:
             fault = FRAME_TYPE
         if fault != FRAME_GOOD:
             raise ValueError(_FAULTS[fault])
-        if slot not in self.slots:
-            raise ValueError("the slot is not in the batch")
         return self.put(slot, &frame[0], size, now)
 
     def put_cursor(self, RecordSlot slot not None, float x, float y, uint32_t timestamp,

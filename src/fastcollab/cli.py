@@ -21,6 +21,7 @@ import typer
 
 from fastcollab import __version__
 from fastcollab.bench.cli import load
+from fastcollab.demo import demo
 
 if TYPE_CHECKING:
     from fastcollab.config import Config
@@ -192,6 +193,7 @@ def _reason(error: OSError) -> str:
 app.command()(serve)
 app.command()(load)
 app.command()(token)
+app.command()(demo)
 app.command()(version)
 app.add_typer(config_app, name="config")
 config_app.command("check")(check_config)

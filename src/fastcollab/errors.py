@@ -16,7 +16,10 @@
     │   ├── ChecksumFailed        3003
     │   ├── InternalError         5001
     │   └── ServiceUnavailable    5002
-    └── ConnectionClosed          a client's connection ended (``client``)
+    │       └── GatewayStopping   closes the connection
+    ├── ConnectionClosed          a client's connection ended (``client``)
+    ├── HandshakeRefused          a client's upgrade was answered with another status than 101
+    └── VersionGap                versions reached a client's document out of order
 
 The codes are those of the protocol (``docs/protocol.md``, X1 to X3).
 """
@@ -161,6 +164,12 @@ class ServiceUnavailable(ProtocolError):
     code = ErrorCode.SERVICE_UNAVAILABLE
 
 
+class GatewayStopping(ServiceUnavailable):
+    """The whole gateway goes away, and the connection with it."""
+
+    recoverable = False
+
+
 class ConnectionClosed(FastcollabError):
     """A client's connection has ended; ``code`` and ``reason`` are those of the close frame (1006: there was none)."""
 
@@ -168,3 +177,24 @@ class ConnectionClosed(FastcollabError):
         super().__init__(f"connection closed with {code}" + (f": {reason}" if reason else ""))
         self.code = code
         self.reason = reason
+
+
+class HandshakeRefused(FastcollabError):
+    """A client's upgrade was not granted; ``status`` is that of the HTTP answer, 101 if its subprotocol was wrong.
+
+    ``retry_after`` is what a ``503`` asks for, in seconds, or None.
+    """
+
+    def __init__(self, status: int, reason: str, *, retry_after: float | None = None) -> None:
+        super().__init__(f"handshake refused with {status}: {reason}")
+        self.status = status
+        self.retry_after = retry_after
+
+
+class VersionGap(FastcollabError):
+    """Something that makes version ``received`` reached a client's document that is not at the version before it."""
+
+    def __init__(self, current: int, received: int) -> None:
+        super().__init__(f"version {received} does not follow version {current}")
+        self.current = current
+        self.received = received

@@ -208,7 +208,9 @@ _EXPECTATIONS = {
     _CHECKSUM_PATTERN: "eight lower-case hexadecimal digits",
 }
 
-_AT_PATH = re.compile(r" - at `\$\.?(.*)`\Z")
+#: A complaint may quote what the client wrote, so only its end says where.
+_AT_PATH = re.compile(r"(.*) - at `\$\.?(.*?)`\Z", re.DOTALL)
+_LONGEST_REASON = 120
 _PATTERN_MISMATCH = re.compile(r"Expected `str` matching regex (.*)\Z")
 _MISSING_FIELD = re.compile(r"Object missing required field `(\w+)`")
 
@@ -235,13 +237,14 @@ def explain(error: msgspec.ValidationError) -> tuple[str, str]:
     is.
     """
     complaint = str(error)
-    match = _AT_PATH.search(complaint)
-    path = match[1] if match else ""
-    reason = complaint[: match.start()] if match else complaint
+    match = _AT_PATH.match(complaint)
+    reason, path = match.groups() if match else (complaint, "")
     if missing := _MISSING_FIELD.search(reason):
         path = f"{path}.{missing[1]}" if path else missing[1]
     if mismatch := _PATTERN_MISMATCH.search(reason):
         reason = f"Expected {_EXPECTATIONS[ast.literal_eval(mismatch[1])]}"
+    if len(reason) > _LONGEST_REASON:
+        reason = reason[: _LONGEST_REASON - 1] + "…"
     return reason.replace("`", ""), path
 
 
@@ -269,7 +272,7 @@ def pass_on(value: Any, path: str) -> Raw:
 
 
 class ServerPayload(_Payload, tag_field=None, frozen=True):
-    """The payload of a message to a client; the class attribute ``type`` is the message's."""
+    """The payload of a message to a client; its type on the wire is in ``_TYPES``."""
 
 
 class LimitsInForce(_Payload, frozen=True):

@@ -81,9 +81,7 @@ def assert_normal(operation: Operation) -> None:
     assert text.normalize(operation) == operation
 
 
-def ends(
-    document: str, a: Operation, b: Operation, side_of_a: ot.Side, side_of_b: ot.Side
-) -> tuple[str, str]:
+def ends(document: str, a: Operation, b: Operation, side_of_a: ot.Side, side_of_b: ot.Side) -> tuple[str, str]:
     """The document by way of `a` first, and by way of `b` first."""
     by_a = text.apply(text.apply(document, a), text.transform(b, a, side_of_b))
     by_b = text.apply(text.apply(document, b), text.transform(a, b, side_of_a))

@@ -14,6 +14,7 @@ from typing import Any
 import jwt
 import pytest
 import uvloop
+from tests.server.clients import Clients
 
 from fastcollab import Config, Gateway
 
@@ -92,6 +93,20 @@ async def gateway(start_gateway: StartGateway) -> Gateway:
     return await start_gateway(dict(GENEROUS))
 
 
+@pytest.fixture
+async def clients(start_gateway: StartGateway, make_token: MakeToken) -> AsyncIterator[Clients]:
+    """Clients written from the specification, which leave before the gateway stops."""
+    async with Clients(make_token) as clients:
+        yield clients
+
+
+@pytest.fixture(scope="session", autouse=True)
+def only_what_tests_make_is_looked_at() -> None:
+    """All modules are loaded by now: what they hold need not be walked through after every test."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def no_leaked_connections() -> Iterator[None]:
     """No connection or session may survive its gateway."""
@@ -102,5 +117,5 @@ def no_leaked_connections() -> Iterator[None]:
     from fastcollab.core.room import Room
     from fastcollab.core.session import Session
 
-    alive = [found for found in gc.get_objects() if isinstance(found, (Room, Session))]
+    alive = [found for found in gc.get_objects() if type(found) in (Room, Session)]
     assert not alive, f"{len(alive)} sessions and rooms are still alive"

@@ -22,6 +22,8 @@ async def test_stopping_tells_the_clients(gateway, make_token) -> None:
         assert gateway.connection_count == 1
         gateway.close_soon()
         gateway.close_soon()
+        error = json.loads(await client.recv())["payload"]
+        assert (error["code"], error["recoverable"]) == (5002, False)
         with pytest.raises(ConnectionClosed) as closed:
             await client.recv()
         assert closed.value.rcvd is not None

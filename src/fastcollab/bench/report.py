@@ -90,7 +90,7 @@ class LoadReport:
         table = Table(
             "",
             "",
-            title=f"{self.rooms} rooms of {self.members} at {self.hz:g} Hz, {self.protocol}",
+            title=f"{self.rooms} × {self.members} members at {self.hz:g} Hz, {self.protocol}",
             show_header=False,
         )
         latency, lateness = self.latency_ms, self.lateness_ms

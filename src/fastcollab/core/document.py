@@ -30,13 +30,18 @@ from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
 from fastcollab.ot import ABSENT, DocumentType, OperationError
 from fastcollab.ot.live import open_document
 
+#: How many parts of operations one submission may be transformed over: some 0.1 s of work.
+MAX_TRANSFORMS = 2_000_000
+
 Author = tuple[str, str]
 """A user's id, and the id of the message: together the idempotency key of an operation."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
-    """How much of a document is kept, and how large it and its operations may be (bytes; characters count by UTF-8)."""
+    """How much of a document is kept, and how large it and its operations may be: text in bytes of UTF-8, all else in
+    bytes of JSON.
+    """
 
     operations: int = 10_000
     bytes: int = 67_108_864
@@ -116,12 +121,13 @@ class Document:
             if submission.checksum is not None:
                 self._check_checksum(submission)
             operation = submission.operation
+            self._check_lateness(submission)
             for earlier in self.since(submission.version):
                 operation = self.type.transform(operation, earlier.operation, "left")
             inverse = self._live.apply(operation)
         except OperationError as error:
             raise InvalidMessage(error.reason, path=_path_in_operation(error)) from None
-        if (size := self._live.json_size()) > self._limits.max_document_bytes:
+        if (size := self._live.size()) > self._limits.max_document_bytes:
             self._live.apply(inverse)
             raise InvalidMessage(
                 "the document would become too large",
@@ -141,10 +147,13 @@ class Document:
 
     def content_at(self, version: int) -> Any:
         """The content at an older version, by taking back what was done since; raises :class:`VersionMismatch`."""
-        content = self.content
-        for later in reversed(self.since(version)):
-            content = self.type.apply(content, later.inverse)
-        return content
+        undoing = [later.inverse for later in reversed(self.since(version))]
+        # Each application copies the document, so they are made one first: neighbours with neighbours, since a
+        # composition costs as much as both of its parts. (To apply a composition is safe, to transform over it not.)
+        while len(undoing) > 1:
+            composed = list(map(self.type.compose, undoing[::2], undoing[1::2]))
+            undoing = composed + undoing[2 * len(composed) :]
+        return self.type.apply(self.content, undoing[0]) if undoing else self.content
 
     def _check_version(self, version: int) -> None:
         if not self.oldest <= version <= self.version:
@@ -161,6 +170,18 @@ class Document:
                 f"the document at version {submission.version} has another checksum",
                 expected=expected,
                 version=self.version,
+            )
+
+    def _check_lateness(self, submission: Submission) -> None:
+        """Bounds the work of transforming, which is that of each part of the operation with each it has missed.
+
+        The sender can do the same work: with the newest version it transforms, and submits again.
+        """
+        missed = self.version - submission.version
+        # An operation has no more parts than bytes, so that most need not be counted.
+        if missed * submission.size > MAX_TRANSFORMS and missed * _parts(submission.operation) > MAX_TRANSFORMS:
+            raise VersionMismatch(
+                "the version is too old for so large an operation", version=self.version, oldest=self.oldest
             )
 
     def _check_operation_size(self, submission: Submission) -> None:
@@ -198,6 +219,15 @@ def checksum(content: Any) -> str:
     """
     encoded = b"" if content is ABSENT else orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
     return f"{zlib.crc32(encoded):08x}"
+
+
+def _parts(operation: Any) -> int:
+    """How many values there are in an operation, at all depths. Its type has checked its depth."""
+    if isinstance(operation, list):
+        return sum(map(_parts, operation), 1)
+    if isinstance(operation, dict):
+        return sum(map(_parts, operation.values()), 1)
+    return 1
 
 
 def _path_in_operation(error: OperationError) -> str:

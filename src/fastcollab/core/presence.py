@@ -118,6 +118,10 @@ class Debouncer:
         """When what is held back of this participant may pass (ns)."""
         return self._passed_at[participant] + self._interval
 
+    def withdraw(self, participant: Participant) -> None:
+        """Drops what is held of a participant, because something newer was told in another way."""
+        self._held.pop(participant, None)
+
     def forget(self, participant: Participant) -> None:
         """Drops what is held of a participant who has left."""
         self._held.pop(participant, None)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from fastcollab import _binary, messages
-from fastcollab.core.document import Document, Submission
+from fastcollab.core.document import Committed, Document, Submission
 from fastcollab.core.effects import Effect, Entered, Flush, Left, Send, Wake
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
@@ -29,7 +29,7 @@ from fastcollab.errors import InvalidMessage, RoomFull, VersionMismatch
 from fastcollab.ot import ABSENT, OperationError
 
 if TYPE_CHECKING:
-    from fastcollab.core.session import Session
+    from fastcollab.core.session import Identity, Session
 
 CURSOR = 1
 SELECTION = 2
@@ -46,6 +46,7 @@ class RoomSettings:
     update_interval: int = SECOND // 2
     cursor_updates: int = 60
     cursor_burst: float = 2.0
+    max_recovery_bytes: int = 4_194_304
 
 
 class Room:
@@ -79,15 +80,11 @@ class Room:
         permission.require(Permission.READ, "joining the room")
         self._check_document_type(request.document_type)
         user_id = session.identity.user_id
-        effects: list[Effect] = []
-        returning = self.participants.get(user_id)
-        if returning is not None and returning.identity.numeric_id != session.identity.numeric_id:
-            # The user's number was given away in the meantime (S6), and frames know users by number.
-            effects += self._remove_participant(returning)
+        if user_id not in self.participants and len(self.participants) >= self._settings.max_participants:
+            raise RoomFull("the room is full", limit=self._settings.max_participants)
+        effects = self._dismiss_outnumbered(session.identity)
         arriving = user_id not in self.participants
         if arriving:
-            if len(self.participants) >= self._settings.max_participants:
-                raise RoomFull("the room is full", limit=self._settings.max_participants)
             self._add_participant(session)
         participant = self.participants[user_id]
         if session not in self.members:
@@ -135,6 +132,18 @@ class Room:
                 documentType=self.document.type.name,
             )
 
+    def _dismiss_outnumbered(self, arrival: Identity) -> list[Effect]:
+        """Ends the participation of who is away and has lost the number to the arrival, or comes back with another.
+
+        A number is held for as long as its user is connected (S6): while a participant is away it may be given to
+        someone else, and within a room, where records name their users by it, there must be no two of them.
+        """
+        effects: list[Effect] = []
+        for absent in list(self._absent):
+            if (absent.user_id == arrival.user_id) != (absent.identity.numeric_id == arrival.numeric_id):
+                effects += self._remove_participant(absent)
+        return effects
+
     def _add_participant(self, session: Session) -> None:
         participant = Participant(session.identity)
         self.participants[participant.user_id] = participant
@@ -163,14 +172,14 @@ class Room:
         recovery: Any = UNSET
         missed = None
         if request.last_sync_version is not None:
-            if request.epoch != document.epoch:
+            if request.epoch != document.epoch or request.last_sync_version > document.version:
                 recovery = messages.Recovery(recovered=False, reason="epoch_changed")
             else:
-                try:
-                    missed = document.since(request.last_sync_version)
-                    recovery = messages.Recovery(recovered=True, missed=len(missed))
-                except VersionMismatch:
+                missed = self._missed_since(request.last_sync_version)
+                if missed is None:
                     recovery = messages.Recovery(recovered=False, reason="gap_trimmed")
+                else:
+                    recovery = messages.Recovery(recovered=True, missed=len(missed))
         content = document.content if missed is None else UNSET
         if content is ABSENT:
             content = UNSET
@@ -190,6 +199,15 @@ class Room:
         )
         for committed in missed or ():
             yield Send([session], _broadcast(committed.submission, committed.operation, committed.version), self.id)
+
+    def _missed_since(self, version: int) -> list[Committed] | None:
+        """The operations since `version`; None if they are not known, or are more than a client can be sent at once."""
+        try:
+            missed = self.document.since(version)
+        except VersionMismatch:
+            return None
+        size = sum(committed.submission.size for committed in missed)
+        return missed if size <= self._settings.max_recovery_bytes else None
 
     # --- presence -----------------------------------------------------------------------------------------------------
 
@@ -219,6 +237,8 @@ class Room:
             raise VersionMismatch("the version is newer than the document", version=self.document.version)
         participant = self._participant(session)
         participant.selection = messages.Selection(change.ranges, change.color, version)
+        # An older one that came as a frame, and may still be waiting, must not follow this one.
+        self.selections.withdraw(participant.selection_frame)
         return self._relay(self._selection_changes, participant, {"selection": participant.selection}, now)
 
     def select_by_frame(self, session: Session, anchor: int, head: int) -> None:
@@ -226,6 +246,8 @@ class Room:
         participant = self._participant(session)
         selected = messages.SelectionRange(anchor, head)
         participant.selection = messages.Selection([selected], participant.identity.color, self.document.version)
+        # Nor must an older one that came as JSON follow this one.
+        self._selection_changes.withdraw(participant)
 
     def show(self, session: Session, presence: messages.OwnPresence, now: Instant) -> list[Effect]:
         """Takes `status` and `data` of a participant."""

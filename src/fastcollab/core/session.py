@@ -153,7 +153,7 @@ class Session:
         """Carries out one message, which was `size` bytes long as JSON. Batches are unpacked by :func:`unpack`
         before.
         """
-        if not isinstance(message, messages.CursorMove | messages.Operation):
+        if not isinstance(message, _LIMITED_OTHERWISE):
             self._take_message(now)
         if isinstance(message, messages.Ping):
             return self._acknowledge(message, [Send([self], messages.Pong(message.payload.timestamp, now.unix))])
@@ -244,6 +244,9 @@ class Session:
         self._messages.take(now.monotonic)
 
 
+#: What does not count as one of the `limits.messages` (L1).
+_LIMITED_OTHERWISE = (messages.CursorMove, messages.Operation)
+
 _Handler = Callable[[Session, Any, Instant], list[Effect]]
 _HANDLERS: dict[type, _Handler] = {
     messages.LeaveRoom: Session._leave,
@@ -257,6 +260,9 @@ _HANDLERS: dict[type, _Handler] = {
 def unpack(batch: messages.Batch, limit: int) -> list[tuple[messages.ClientMessage, int] | ProtocolError]:
     """The messages of a batch with their sizes in bytes, in order; for one that is malformed, the error to tell
     (D1).
+
+    An error's path is that in the message which its `messageId` names: one that has no id of its own is a fault of
+    the batch. Raises :class:`InvalidMessage` for a batch of more than `limit` messages.
     """
     if len(batch.payload.messages) > limit:
         raise InvalidMessage(
@@ -264,17 +270,20 @@ def unpack(batch: messages.Batch, limit: int) -> list[tuple[messages.ClientMessa
             path="payload.messages",
             limit=limit,
             size=len(batch.payload.messages),
+            messageId=batch.id,
         )
     unpacked: list[tuple[messages.ClientMessage, int] | ProtocolError] = []
     for index, raw in enumerate(batch.payload.messages):
         try:
             message = messages.decode(raw)
         except InvalidMessage as error:
+            if "messageId" not in error.details:
+                path = f"payload.messages[{index}].{error.details['path']}".rstrip(".")
+                error.details.update(path=path, messageId=batch.id)
             unpacked.append(error)
             continue
         if isinstance(message, messages.Batch):
-            path = f"payload.messages[{index}].type"
-            unpacked.append(InvalidMessage("a batch in a batch", path=path, messageId=message.id))
+            unpacked.append(InvalidMessage("a batch in a batch", path="type", messageId=message.id))
         else:
             unpacked.append((message, len(bytes(raw))))
     return unpacked

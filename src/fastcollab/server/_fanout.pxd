@@ -50,7 +50,9 @@ cdef class Channel(Task):
         int64_t update_interval, next_update
         readonly bint closed
 
-    cdef int put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1
+    cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1
+    cdef int list_changes(self) except -1
+    cdef int tell_changes(self, int64_t now) except -1
     cdef int flush(self, RecordBatch batch, int64_t now) except -1
     cdef int send_to(self, Member member, RecordBatch batch) except -1
     cdef int catch_up_batch(self, Member member, RecordBatch batch, uint64_t owed) except -1

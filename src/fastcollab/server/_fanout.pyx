@@ -80,12 +80,13 @@ cdef class Member:
     """A session's membership in a room, as the fan-out sees it."""
 
     def __cinit__(self, object session, Channel channel not None, Outbox outbox not None,
-                  RecordSlot cursor not None, RecordSlot selection not None):
+                  RecordSlot cursor not None, RecordSlot selection not None, Mode mode):
         self.session = session
         self.channel = channel
         self.outbox = outbox
         self.cursor = cursor
         self.selection = selection
+        self._mode = mode
 
     @property
     def mode(self):
@@ -94,9 +95,18 @@ cdef class Member:
 
     @mode.setter
     def mode(self, Mode mode):
-        if (self._mode == JSON) != (mode == JSON):
-            self.channel.json_members += 1 if mode == JSON else -1
-            self.channel.list_changes()
+        # A record in between must not be lost: one that was flushed already and is not told as JSON yet, or one
+        # that is gathered and will be flushed past this member.
+        cdef Channel channel = self.channel
+        if self._mode == JSON and mode != JSON:
+            channel.tell_changes(monotonic_ns())
+            channel.json_members -= 1
+            channel.list_changes()
+        elif self._mode != JSON and mode == JSON:
+            channel.json_members += 1
+            channel.list_changes()
+            channel.cursors.list_gathered()
+            channel.selections.list_gathered()
         self._mode = mode
 
     cdef void owe(self, RecordBatch batch) noexcept:
@@ -134,12 +144,13 @@ cdef class Channel(Task):
         self.members = []
 
     def add(self, object session, Outbox outbox not None,
-            RecordSlot cursor not None, RecordSlot selection not None) -> Member:
-        """Takes a member in, in JSON mode."""
-        cdef Member member = Member(session, self, outbox, cursor, selection)
+            RecordSlot cursor not None, RecordSlot selection not None, Mode mode) -> Member:
+        """Takes a member in. It must be told all that is known of the others; from here on it is sent changes."""
+        cdef Member member = Member(session, self, outbox, cursor, selection, mode)
         self.members.append(member)
-        self.json_members += 1
-        self.list_changes()
+        if mode == JSON:
+            self.json_members += 1
+            self.list_changes()
         return member
 
     def remove(self, Member member not None) -> None:
@@ -154,11 +165,20 @@ cdef class Channel(Task):
         self.closed = True
         self.pump.forget(self)
 
-    def list_changes(self) -> None:
+    cdef int list_changes(self) except -1:
+        """Has the batches list changes as long as anyone wants them."""
         self.cursors.lists_changes = self.selections.lists_changes = self.json_members > 0
         if not self.json_members:
             self.cursors.take_changes()
             self.selections.take_changes()
+        return 0
+
+    cdef int tell_changes(self, int64_t now) except -1:
+        """Sends what has changed as JSON."""
+        if self.cursors.changed or self.selections.changed:
+            self.next_update = now + self.update_interval
+            self.send_updates(self, self.json_mode_members(), True)
+        return 0
 
     def json_mode_members(self) -> list:
         """The members in JSON mode."""
@@ -167,19 +187,14 @@ cdef class Channel(Task):
 
     # --- when ---
 
-    cdef int put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1:
-        """Takes a frame that has been checked, and sends it on as soon as its time has come."""
-        cdef int64_t now = monotonic_ns()
-        cdef int64_t due
+    cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1:
+        """Takes a frame that has been checked, and returns when it is due (ns), for `expect`."""
         if is_cursor:
-            due = self.cursors.put(member.cursor, frame, size, now)
-        else:
-            due = self.selections.put(member.selection, frame, size, now)
-        self.pump.schedule(self, due)
-        return 0
+            return self.cursors.put(member.cursor, frame, size, monotonic_ns())
+        return self.selections.put(member.selection, frame, size, monotonic_ns())
 
     def expect(self, int64_t due) -> None:
-        """Something was put into the room's batches from elsewhere; it is due at `due` (ns)."""
+        """Something was put into the room's batches; it is due at `due` (ns)."""
         self.pump.schedule(self, due)
 
     cdef int64_t run(self, int64_t now) except -2:
@@ -197,8 +212,7 @@ cdef class Channel(Task):
                 next_due = due
         if self.json_members and (self.cursors.changed or self.selections.changed):
             if self.next_update <= now:
-                self.next_update = now + self.update_interval
-                self.send_updates(self, self.json_mode_members(), True)
+                self.tell_changes(now)
             elif next_due < 0 or self.next_update < next_due:
                 next_due = self.next_update
         return next_due
@@ -252,7 +266,12 @@ cdef class Channel(Task):
         return 0
 
     def catch_up(self, Member member not None) -> None:
-        """Sends what a member has missed while it was not writable: the newest record of each user, once."""
+        """Sends what a member has missed while it was not writable: the newest record of each user, once.
+
+        If catching up with another room has made it not writable again, it remains owed.
+        """
+        if not member.outbox.writable:
+            return
         cdef uint64_t owed_cursors = member.owed_cursors
         cdef uint64_t owed_selections = member.owed_selections
         cdef bint owed_updates = member.owed_updates

@@ -1,17 +1,24 @@
 """The receiving side of a connection: frames from picows, messages to the gateway, cursors straight to the room.
 
-picows reads the socket, unmasks and hands over *frames*. What RFC 6455 asks of a server beyond that is done
+picows parses what comes in, unmasks it and hands over *frames*. What RFC 6455 asks of a server beyond that is done
 here: fragments are put together, reserved bits and close codes checked, text checked to be UTF-8, and the close
-handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too
-long is read and dropped, so that the connection can be told and live on (E7).
+handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too long is
+read and dropped, so that the connection can be told and live on (E7).
 
-The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the
-read buffer, and copied from there into the batch of the connection's active room. Everything else goes to the
-handler, a Python object:
+The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the read
+buffer, and copied from there into the batch of the connection's active room. Everything else goes to the handler, a
+Python object with these methods (typed in the stub as `ConnectionHandler`)::
 
-``opened(connection)``, ``text(connection, message)``, ``refused_frame(connection, fault)``,
-``no_active_room(connection)``, ``began_binary(connection)``, ``selected(connection, anchor, head)``, ``too_long(connection,
-size)``, ``writable(connection)``, ``closing(connection, failed)``, ``closed(connection, farewell)``.
+    opened(connection)                        the upgrade is done
+    text(connection, message)                 a text message
+    refused_frame(connection, fault)          a binary message that is no frame
+    no_active_room(connection)                a frame that has nowhere to go
+    began_binary(connection)                  the first frame
+    selected(connection, anchor, head)        a selection frame, before it is put into the batch
+    too_long(connection, size)                a message over the limit, which was dropped
+    writable(connection)                      all that waited has been sent
+    closing(connection, failed)               a close frame was sent; failed: do not wait for the answer
+    closed(connection, farewell)              the end; farewell: the client closed with code 1000
 """
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -60,9 +67,11 @@ cdef class Connection(WSListener):
         Py_ssize_t fragments_size        # with those that were dropped
         Py_ssize_t max_message
         Py_ssize_t max_backlog
+        bint paused                      # what the client sends waits in its socket
         bint closing                     # nothing more is read
 
-    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message, Py_ssize_t max_backlog):
+    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message,
+                 Py_ssize_t max_backlog):
         self.handler = handler
         self.pump = pump
         self.fd = -1
@@ -132,6 +141,7 @@ cdef class Connection(WSListener):
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef FrameFault fault
         cdef bint is_cursor
+        cdef int64_t due
         if size > self.max_message:
             self.handler.too_long(self, size)
             return 0
@@ -147,9 +157,10 @@ cdef class Connection(WSListener):
             self.handler.began_binary(self)
         is_cursor = load_u16(data) == CURSOR
         if not is_cursor:
-            # First, since what is put may be sent on before `put` returns.
+            # First, since what is put may be sent on at once.
             self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10))
-        self.active.channel.put(self.active, is_cursor, data, size)
+        due = self.active.channel.put(self.active, is_cursor, data, size)
+        self.pump.schedule(self.active.channel, due)
         return 0
 
     cdef int receive_fragment(self, WSFrame frame) except -1:
@@ -250,14 +261,20 @@ cdef class Connection(WSListener):
 
     def pause_reading(self) -> None:
         """Lets what the client sends wait in its socket."""
-        if self.open and self.fd >= 0:
+        if self.paused or self.outbox.transport is None:
+            return
+        self.paused = True
+        if self.fd >= 0:
             self.pump.remove(self.fd)
-        elif self.open:
+        else:
             self.outbox.transport.underlying_transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Undoes :meth:`pause_reading`."""
-        if self.open and self.fd >= 0:
+        """Undoes :meth:`pause_reading`, if there was one."""
+        if not self.paused or self.outbox.transport is None:
+            return
+        self.paused = False
+        if self.fd >= 0:
             self.fd = self.pump.add(self.outbox.transport.underlying_transport)
-        elif self.open:
+        else:
             self.outbox.transport.underlying_transport.resume_reading()

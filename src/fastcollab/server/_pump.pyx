@@ -114,8 +114,8 @@ cdef class Pump:
     def add(self, object transport) -> int:
         """Reads the transport's socket from now on, in the place of the event loop.
 
-        Returns the descriptor by which to :meth:`remove` it, or -1 if the loop goes on reading: where there is no epoll, or the transport is
-        encrypted, so that what comes out of the socket is not for its protocol.
+        Returns the descriptor by which to :meth:`remove` it, or -1 if the loop goes on reading: where there is no
+        epoll, or the transport is encrypted, so that what comes out of the socket is not for its protocol.
         """
         cdef epoll_event event
         cdef int fd
@@ -125,9 +125,10 @@ cdef class Pump:
         protocol = transport.get_protocol()
         event.events = EPOLLIN
         event.data.fd = fd
-        if epoll_ctl(self.sockets, EPOLL_CTL_ADD, fd, &event) < 0:
-            return -1
         transport.pause_reading()
+        if epoll_ctl(self.sockets, EPOLL_CTL_ADD, fd, &event) < 0:
+            transport.resume_reading()
+            return -1
         self.sources[fd] = (protocol.get_buffer, protocol.buffer_updated, transport)
         return fd
 

@@ -21,6 +21,9 @@ from fastcollab.core.permissions import Permission
 from fastcollab.errors import InvalidToken
 from fastcollab.messages import Color, DisplayName, UserId, explain
 
+#: Characters; a longer one is not looked into.
+_MAX_TOKEN = 16_384
+
 _PALETTE = (
     "#d9480f", "#c92a2a", "#a61e4d", "#862e9c", "#5f3dc4", "#364fc7",
     "#1864ab", "#0b7285", "#087f5b", "#2b8a3e", "#5c940d", "#e67700",
@@ -63,6 +66,8 @@ class TokenVerifier:
 
     def verify(self, token: str) -> Claims:
         """The claims of a token that is good; raises :class:`InvalidToken` with the reason."""
+        if len(token) > _MAX_TOKEN:
+            raise InvalidToken("the token is too long", reason="invalid", limit=_MAX_TOKEN, size=len(token))
         try:
             payload: dict[str, Any] = jwt.decode(
                 token,
@@ -75,10 +80,16 @@ class TokenVerifier:
             )
         except jwt.ExpiredSignatureError:
             raise InvalidToken("the token has expired", reason="expired") from None
-        except jwt.InvalidTokenError as error:
+        except jwt.PyJWTError as error:
             raise InvalidToken(f"the token is not valid: {error}", reason="invalid") from None
+        except Exception:
+            # The library reads the header before the signature, and does not expect all that may be in it: JSON
+            # nested too deeply, or an algorithm for another kind of key.
+            raise InvalidToken("the token is not valid", reason="invalid") from None
         try:
             claims = msgspec.convert(payload, _Claims)
+            # A token may carry half of a surrogate pair in an escape; nobody could be told such a name.
+            (claims.sub + (claims.name or "")).encode()
             rooms = None
             if claims.rooms is not None:
                 rooms = {pattern: Permission.of_word(word) for pattern, word in claims.rooms.items()}

@@ -89,7 +89,7 @@ class Dispatcher:
             self._take(connection, message)
             return
         inbox.append(message)
-        if len(inbox) == _INBOX_LIMIT:
+        if len(inbox) >= _INBOX_LIMIT:
             connection.pause_reading()
 
     def refused_frame(self, connection: Connection, fault: int) -> None:
@@ -120,6 +120,8 @@ class Dispatcher:
             member.channel.catch_up(member)
 
     def closing(self, connection: Connection, failed: bool) -> None:
+        if connection in self._ending:
+            return
         timeout = _FAIL_TIMEOUT if failed else _CLOSE_TIMEOUT
         loop = asyncio.get_running_loop()
         self._ending[connection] = loop.call_later(timeout, connection.abort)
@@ -161,7 +163,7 @@ class Dispatcher:
         if isinstance(message, messages.Batch):
             self._attempt(session, message, lambda: self._take_batch(connection, message))
         else:
-            self._take(connection, (message, len(text)))
+            self._take(connection, (message, len(text) if text.isascii() else len(text.encode())))
 
     def _take_batch(self, connection: Connection, batch: messages.Batch) -> None:
         items: list[_Item] = [*unpack(batch, self._settings.limits.max_messages_per_batch)]
@@ -209,13 +211,12 @@ class Dispatcher:
     def _end(self, connection: Connection) -> None:
         inbox, connection.inbox = connection.inbox, None
         assert inbox is not None
-        if len(inbox) >= _INBOX_LIMIT:
-            connection.resume_reading()
-        while inbox and connection.open:
+        while inbox and connection.open and connection.inbox is None:
             self._take(connection, inbox.popleft())
-            if connection.inbox is not None:
-                connection.inbox.extend(inbox)
-                return
+        if connection.inbox is not None:
+            connection.inbox.extend(inbox)
+        if connection.inbox is None or len(connection.inbox) < _INBOX_LIMIT:
+            connection.resume_reading()
 
     async def _verify(self, session: Session, token: str, message: messages.Connect | None) -> None:
         try:
@@ -234,6 +235,9 @@ class Dispatcher:
             effects = session.verified(identity, message, instant())
         except ProtocolError as error:
             effects = session.refused(error, message)
+        except Exception:
+            log.exception("a token could not be verified")
+            effects = session.refused(InternalError("the gateway failed to verify the token"), message)
         self.carry_out(effects)
 
     async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
@@ -252,6 +256,11 @@ class Dispatcher:
         finally:
             # If nobody entered, nobody will leave either.
             self.rooms.retire(room)
+
+    def dismiss(self, connection: Connection, error: ProtocolError) -> None:
+        """Tells the client of an error that ends its connection, and ends it (X3)."""
+        self._tell(connection.session, error)
+        connection.close(CloseCode.for_error(error.code), error.message)
 
     # --- effects ------------------------------------------------------------------------------------------------------
 
@@ -276,7 +285,8 @@ class Dispatcher:
                 case Enter(session, message):
                     self._begin(session.shell, self._enter(session, message), message)
                 case Close(session, code, reason):
-                    session.shell.close(code, reason)
+                    if session.shell is not None:
+                        session.shell.close(code, reason)
 
     def _send(self, recipients: Any, payload: messages.ServerPayload, room_id: str | None) -> None:
         if not recipients:
@@ -293,9 +303,10 @@ class Dispatcher:
 
     def _entered(self, connection: Connection, room: Room) -> None:
         if room not in connection.members:
-            participant = room.participants[connection.session.identity.user_id]
+            session = connection.session
+            participant = room.participants[session.identity.user_id]
             connection.members[room] = self.rooms.channel(room).add(
-                connection.session, connection.outbox, participant.cursor, participant.selection_frame
+                session, connection.outbox, participant.cursor, participant.selection_frame, _mode(connection, room)
             )
         self._activate(connection, room)
 
@@ -311,13 +322,8 @@ class Dispatcher:
         self.rooms.retire(room)
 
     def _set_modes(self, connection: Connection) -> None:
-        """In which form the connection gets the cursors of each of its rooms (B5 to B7)."""
-        active = connection.session.active_room
         for room, member in connection.members.items():
-            if connection.batched:
-                member.mode = MODE_BATCHED
-            else:
-                member.mode = MODE_PLAIN if connection.sends_binary and room is active else MODE_JSON
+            member.mode = _mode(connection, room)
 
     def send_updates(self, channel: Channel, members: list[Member], changed: bool) -> None:
         """Sends cursors and selection frames as JSON: what has changed, or to a member that missed some, all that
@@ -343,3 +349,10 @@ class Dispatcher:
 
     def _encode_batch(self, updates: list[Raw], unix: int, room: Room) -> bytes:
         return messages.encode(messages.BatchSent(updates, compressed=False), unix, room.id)
+
+
+def _mode(connection: Connection, room: Room) -> int:
+    """In which form the connection gets the cursors of a room (B5 to B7)."""
+    if connection.batched:
+        return MODE_BATCHED
+    return MODE_PLAIN if connection.sends_binary and room is connection.session.active_room else MODE_JSON

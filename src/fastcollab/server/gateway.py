@@ -19,7 +19,7 @@ from fastcollab.core.permissions import Permission
 from fastcollab.core.room import RoomSettings
 from fastcollab.core.session import SessionSettings, SessionState
 from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
-from fastcollab.errors import CloseCode
+from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
 from fastcollab.server._fanout import FlushPacer
@@ -177,7 +177,7 @@ class Gateway:
         connections = self._dispatcher.connections
         self._server.close()
         for connection in list(connections):
-            connection.close(CloseCode.SERVICE_UNAVAILABLE, "the gateway is stopping")
+            self._dispatcher.dismiss(connection, GatewayStopping("the gateway is stopping"))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._dispatcher.all_closed.wait(), self.config.server.shutdown_timeout)
         for connection in list(connections):
@@ -236,17 +236,20 @@ class Gateway:
         """Looks after connections that say nothing: no token in time (S1), no sign of life (K1)."""
         heartbeat = int(self.config.client.heartbeat_interval * SECOND)
         connect_timeout = int(self.config.auth.connect_timeout * SECOND)
+        interval = min(1.0, self.config.client.heartbeat_interval / 4, self.config.auth.connect_timeout / 4)
+        self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
         now = now_ns()
         for connection in list(self._dispatcher.connections):
             silence = now - connection.last_heard
-            if connection.session.state is SessionState.NEW and now - connection.opened_at > connect_timeout:
+            if not connection.open:
+                # Closed by its client, or by picows: what waits to be sent must not keep it for ever.
+                self._dispatcher.closing(connection, False)
+            elif connection.session.state is SessionState.NEW and now - connection.opened_at > connect_timeout:
                 self._dispatcher.carry_out(connection.session.overdue())
             elif silence > 2 * heartbeat:
                 connection.close(CloseCode.SILENT, "no sign of life")
             elif silence > heartbeat and not connection.probed:
                 connection.ping()
-        interval = min(1.0, self.config.client.heartbeat_interval / 4, self.config.auth.connect_timeout / 4)
-        self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
 
 
 def _ns(milliseconds: float) -> int:
@@ -280,6 +283,8 @@ def _room_settings(config: Config) -> RoomSettings:
         update_interval=_ns(config.presence.update_interval_ms),
         cursor_updates=config.limits.cursor_updates,
         cursor_burst=config.limits.burst,
+        # Half of what may wait for a connection: more would end it, and it would ask for the same again.
+        max_recovery_bytes=config.client.max_outbound_bytes // 2,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from multidict import CIMultiDict
 from picows import WSUpgradeRequest, WSUpgradeResponse
@@ -19,7 +19,6 @@ from picows import WSUpgradeRequest, WSUpgradeResponse
 PLAIN = "fastcollab.v1"
 BATCHED = "fastcollab.v1.batch"
 TOKEN_PREFIX = "fastcollab.token."
-_MAX_TOKEN = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +65,10 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
     """What the request asks for; raises :class:`UpgradeRefused`. Its `Connection` header is brought into picows'
     form.
     """
-    target = urlsplit(request.path.decode("ascii", "replace"))
-    if target.path != settings.path:
+    if not _is_request_target(request.path):
+        raise UpgradeRefused(HTTPStatus.BAD_REQUEST, "the request target is malformed")
+    path, query = _split_target(request.path)
+    if path != settings.path:
         raise UpgradeRefused(HTTPStatus.NOT_FOUND, f"the gateway is at {settings.path}")
     headers = request.headers
     _normalize_connection(headers)
@@ -79,8 +80,21 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
     offered = _elements(headers, "Sec-WebSocket-Protocol")
     token = _bearer(headers) or _offered_token(offered)
     if token is None and settings.allow_query_token:
-        token = next(iter(parse_qs(target.query).get("token", [])), None)
+        token = next(iter(parse_qs(query).get("token", [])), None)
     return Upgrade(_choose(offered), token)
+
+
+def _is_request_target(path: bytes) -> bool:
+    return all(0x21 <= byte <= 0x7E for byte in path)
+
+
+def _split_target(target: bytes) -> tuple[str, str]:
+    """Path and query of what is requested, which may be written with the host in front (RFC 9112, 3.2.2)."""
+    text = target.decode("ascii")
+    if text.lower().startswith(("http://", "https://")):
+        text = "/" + text.partition("://")[2].partition("/")[2]
+    path, _, query = text.partition("?")
+    return path, query
 
 
 def _normalize_connection(headers: CIMultiDict[str]) -> None:
@@ -90,7 +104,11 @@ def _normalize_connection(headers: CIMultiDict[str]) -> None:
 
 
 def _check_origin(origin: str | None, allowed: Sequence[str]) -> None:
-    if origin is None or any(fnmatchcase(origin.lower(), pattern.lower()) for pattern in allowed):
+    if origin is None:
+        return
+    origin = origin.lower()
+    # In the origin of an IPv6 address the brackets are no pattern.
+    if any(origin == pattern.lower() or fnmatchcase(origin, pattern.lower()) for pattern in allowed):
         return
     raise UpgradeRefused(HTTPStatus.FORBIDDEN, "the origin is not allowed (client.allowed_origins)")
 
@@ -109,7 +127,7 @@ def _bearer(headers: CIMultiDict[str]) -> str | None:
 
 def _offered_token(offered: Sequence[str]) -> str | None:
     for entry in offered:
-        if entry.startswith(TOKEN_PREFIX) and len(entry) <= _MAX_TOKEN:
+        if entry.startswith(TOKEN_PREFIX):
             return entry.removeprefix(TOKEN_PREFIX)
     return None
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 from fastcollab.core.effects import Effect
 from fastcollab.core.room import Room, RoomSettings
@@ -53,6 +54,8 @@ class Rooms:
         self._send_updates = send_updates
         self._run = run
         self._live: dict[str, _Live] = {}
+        #: Held while a room's document is opened or closed, so that neither overtakes the other.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._last_handle = 0
 
     def __len__(self) -> int:
@@ -60,11 +63,11 @@ class Rooms:
 
     async def open(self, room_id: str, document_type: str) -> Room:
         """The room, live from now on. Who does not enter it at once must :meth:`retire` it."""
-        live = self._live.get(room_id)
-        if live is None:
-            document = await self._documents.open(room_id, document_type)
-            live = self._live.get(room_id)
-            if live is None:
+        if (live := self._live.get(room_id)) is not None:
+            return live.room
+        async with self._lock(room_id):
+            if (live := self._live.get(room_id)) is None:
+                document = await self._documents.open(room_id, document_type)
                 room = Room(room_id, self._next_handle(), document, self._settings)
                 channel = Channel(room, self._pump, self._pacer, self._send_updates, self._update_interval)
                 live = self._live[room_id] = _Live(room, channel)
@@ -90,7 +93,7 @@ class Rooms:
         live = self._live.get(room.id)
         if live is not None and live.room is room and room.deserted:
             self._close(live)
-            self._run(self._documents.close(room.id))
+            self._run(self._put_away(room.id))
 
     async def close(self) -> None:
         """Forgets all rooms, with whoever is in them."""
@@ -99,6 +102,15 @@ class Rooms:
             self._close(live)
         for live in rooms:
             await self._documents.close(live.room.id)
+
+    async def _put_away(self, room_id: str) -> None:
+        """Closes the document of a room, unless the room is live again."""
+        async with self._lock(room_id):
+            if room_id not in self._live:
+                await self._documents.close(room_id)
+
+    def _lock(self, room_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(room_id, asyncio.Lock())
 
     def _tick(self, live: _Live) -> None:
         live.timer = None

@@ -1,0 +1,23 @@
+"""Contract suites: what every implementation of a port must do, as tests that run against yours.
+
+Each suite is a class of pytest tests. Subclass it in a test module and give it the fixture that it asks for, which
+makes a fresh implementation for each test::
+
+    class TestMyRegistry(RegistryContract):
+        @pytest.fixture
+        def registry(self) -> MyRegistry:
+            return MyRegistry()
+
+The tests are coroutines, marked for pytest-asyncio. This package needs pytest, pytest-asyncio and nothing else that the
+gateway does not.
+"""
+
+import pytest
+
+# What these modules assert is explained as in a test module.
+pytest.register_assert_rewrite("fastcollab.testing.registry", "fastcollab.testing.documents")
+
+from fastcollab.testing.documents import DocumentStoreContract  # noqa: E402
+from fastcollab.testing.registry import RegistryContract  # noqa: E402
+
+__all__ = ["DocumentStoreContract", "RegistryContract"]

@@ -1,0 +1,110 @@
+"""The contract of :class:`fastcollab.ports.ConnectionRegistry`."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import count
+
+import pytest
+
+from fastcollab.errors import ConnectionLimit
+from fastcollab.ports import ConnectionRegistry
+
+_LIMIT = 5
+_connection_ids = map("connection-{}".format, count())
+
+
+async def connect(registry: ConnectionRegistry, user_id: str, limit: int = _LIMIT) -> tuple[str, int]:
+    """Registers a new connection of the user; its id, and the user's number."""
+    connection_id = next(_connection_ids)
+    return connection_id, await registry.register(user_id, connection_id, limit)
+
+
+@pytest.mark.asyncio
+class RegistryContract:
+    """Give it a fixture `registry`: a registry in which nobody is registered."""
+
+    @pytest.mark.parametrize("user_id", ["0", "7", "4294967295"])
+    async def test_s6_a_decimal_uint32_is_its_own_number(self, registry: ConnectionRegistry, user_id: str) -> None:
+        _, number = await connect(registry, user_id)
+        assert number == int(user_id)
+
+    @pytest.mark.parametrize(
+        "user_id", ["ada", "-1", "007", "00", "4294967296", "7.0", " 7", "٣", "7" * 128, "👩", "0x7", "1_000"]
+    )
+    async def test_s6_every_other_user_is_given_a_uint32(self, registry: ConnectionRegistry, user_id: str) -> None:
+        _, number = await connect(registry, user_id)
+        assert isinstance(number, int)
+        assert 0 <= number < 2**32
+
+    async def test_s6_numbers_are_unique_among_those_connected(self, registry: ConnectionRegistry) -> None:
+        numbers = [(await connect(registry, f"user {index}"))[1] for index in range(500)]
+        assert len(set(numbers)) == 500
+
+    async def test_s6_a_number_that_is_held_is_not_taken_away(self, registry: ConnectionRegistry) -> None:
+        _, given = await connect(registry, "ada")
+        _, other = await connect(registry, str(given))
+        assert other != given
+        # Not even by the user's own next connection.
+        assert (await connect(registry, "ada"))[1] == given
+        assert (await connect(registry, str(given)))[1] == other
+
+    async def test_s6_all_connections_of_a_user_have_one_number(self, registry: ConnectionRegistry) -> None:
+        assert len({(await connect(registry, "ada"))[1] for _ in range(_LIMIT)}) == 1
+
+    async def test_s6_a_number_is_held_until_the_last_connection_is_gone(self, registry: ConnectionRegistry) -> None:
+        first, given = await connect(registry, "ada")
+        await connect(registry, "ada")
+        await registry.unregister("ada", first)
+        _, other = await connect(registry, str(given))
+        assert other != given
+
+    async def test_s6_the_same_number_is_given_again(self, registry: ConnectionRegistry) -> None:
+        connection_id, given = await connect(registry, "ada")
+        await registry.unregister("ada", connection_id)
+        await connect(registry, "bob")
+        assert (await connect(registry, "ada"))[1] == given
+
+    async def test_s5_a_user_may_have_so_many_connections_and_no_more(self, registry: ConnectionRegistry) -> None:
+        for _ in range(_LIMIT):
+            connection_id, _ = await connect(registry, "ada")
+        with pytest.raises(ConnectionLimit) as caught:
+            await connect(registry, "ada")
+        assert caught.value.details["limit"] == _LIMIT
+        # Others are not concerned, and one that ends makes place for one.
+        await connect(registry, "bob")
+        await registry.unregister("ada", connection_id)
+        await connect(registry, "ada")
+        with pytest.raises(ConnectionLimit):
+            await connect(registry, "ada")
+
+    async def test_s5_a_refused_connection_counts_for_nothing(self, registry: ConnectionRegistry) -> None:
+        with pytest.raises(ConnectionLimit):
+            await connect(registry, "7", limit=0)
+        await connect(registry, "7", limit=1)
+
+    async def test_s5_of_several_at_once_no_more_succeed_than_the_limit_allows(
+        self, registry: ConnectionRegistry
+    ) -> None:
+        outcomes = await asyncio.gather(*(connect(registry, "ada") for _ in range(20)), return_exceptions=True)
+        refused = [outcome for outcome in outcomes if isinstance(outcome, ConnectionLimit)]
+        assert len(refused) == 20 - _LIMIT
+        assert len({outcome[1] for outcome in outcomes if isinstance(outcome, tuple)}) == 1
+
+    async def test_users_at_once_get_different_numbers(self, registry: ConnectionRegistry) -> None:
+        outcomes = await asyncio.gather(*(connect(registry, f"user {index}") for index in range(100)))
+        assert len({number for _, number in outcomes}) == 100
+
+    async def test_counting_out_what_is_not_counted_in_is_no_error(self, registry: ConnectionRegistry) -> None:
+        await registry.unregister("ada", "none")
+        connection_id, given = await connect(registry, "ada")
+        await registry.unregister("ada", "none")
+        _, other = await connect(registry, str(given))
+        assert other != given
+        for _ in range(2):
+            await registry.unregister("ada", connection_id)
+        for _ in range(_LIMIT):
+            await connect(registry, "ada")
+        await registry.unregister("ada", connection_id)
+        with pytest.raises(ConnectionLimit):
+            await connect(registry, "ada")

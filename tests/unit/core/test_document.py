@@ -1,0 +1,333 @@
+"""Documents: what is committed, what is refused, what is kept, and for how long (rules OT1 to OT8)."""
+
+import json
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+from tests.builders import submission, text_document
+
+from fastcollab.core.document import Committed, Document, HistoryLimits, checksum
+from fastcollab.core.limits import SECOND
+from fastcollab.errors import ChecksumFailed, ErrorCode, InvalidMessage, VersionMismatch
+
+
+def commit(document: Document, operation: Any, version: int | None = None, now: int = 0, **fields: Any) -> Committed:
+    outcome = document.submit(submission(operation, document.version if version is None else version, **fields), now)
+    assert isinstance(outcome, Committed)
+    return outcome
+
+
+def typed(count: int, limits: HistoryLimits | None = None) -> Document:
+    """A document into which `count` characters were typed, one after the other."""
+    document = text_document(limits=limits)
+    for index in range(count):
+        commit(document, [index, "x"] if index else ["x"])
+    return document
+
+
+class TestCommit:
+    def test_ot2_an_operation_moves_the_version_up_by_one(self) -> None:
+        document = text_document("hello")
+        committed = commit(document, [5, " world"])
+        assert (document.content, document.version, committed.version) == ("hello world", 1, 1)
+        assert committed.operation == [5, " world"]
+
+    def test_ot2_a_late_operation_is_transformed_over_all_that_came_since(self) -> None:
+        document = text_document("abc")
+        commit(document, ["1"])
+        commit(document, [2, "2"])
+        assert commit(document, [3, "!"], version=0).operation == [5, "!"]
+        assert document.content == "1a2bc!"
+
+    def test_ot2_at_one_place_the_newcomers_text_goes_first(self) -> None:
+        document = text_document()
+        commit(document, ["earlier "], version=0)
+        commit(document, ["later "], version=0)
+        assert document.content == "later earlier "
+
+    def test_ot2_text_that_others_deleted_is_not_deleted_again(self) -> None:
+        document = text_document("abcdef")
+        commit(document, [1, {"d": 3}], version=0)
+        commit(document, [2, {"d": 3}], version=0)
+        assert document.content == "af"
+
+    def test_an_operation_may_come_to_nothing_and_still_is_a_version(self) -> None:
+        document = text_document("abc")
+        commit(document, [{"d": 3}], version=0)
+        assert commit(document, [{"d": 3}], version=0).operation == []
+        assert (document.content, document.version) == ("", 2)
+
+    def test_ot1_positions_are_code_points(self) -> None:
+        document = text_document("👩🏽é")
+        commit(document, [2, "!"])
+        assert document.content == "👩🏽!é"
+
+    def test_a_document_says_its_type_and_has_an_epoch_of_its_own(self) -> None:
+        first, second = text_document(), text_document()
+        assert first.type.name == "text"
+        assert first.epoch and second.epoch and first.epoch != second.epoch
+
+    def test_an_epoch_that_is_known_is_kept(self) -> None:
+        document = text_document()
+        assert Document(document.type, HistoryLimits(), "abc", epoch="e1").epoch == "e1"
+
+
+class TestTwice:
+    def test_ot5_the_same_message_again_gets_its_first_result(self) -> None:
+        document = text_document()
+        first = submission(["a"], 0)
+        assert document.submit(first, 0) != 1
+        commit(document, ["b"])
+        assert document.submit(first, 0) == 1
+        assert (document.content, document.version) == ("ba", 2)
+
+    def test_ot5_whatever_else_is_in_it(self) -> None:
+        document = text_document()
+        document.submit(submission(["a"], 0, "m"), 0)
+        again = submission("nonsense", 99, "m", checksum="00000000", size=2**40)
+        assert document.submit(again, 0) == 1
+
+    def test_ot5_the_same_id_of_another_user_is_another_message(self) -> None:
+        document = text_document()
+        document.submit(submission(["a"], 0, "m"), 0)
+        commit(document, ["b"], message_id="m", user_id="bob")
+        assert document.content == "ba"
+
+    def test_ot5_a_refused_message_may_come_again(self) -> None:
+        document = text_document()
+        refused = submission([5, "a"], 0, "m")
+        with pytest.raises(InvalidMessage):
+            document.submit(refused, 0)
+        commit(document, ["a"], message_id="m")
+        assert document.content == "a"
+
+    def test_ot5_results_outlive_the_history_for_a_while(self) -> None:
+        document = text_document(limits=HistoryLimits(operations=2, seconds=60))
+        first = submission(["a"], 0)
+        document.submit(first, now=0)
+        for _ in range(5):
+            commit(document, ["b"], now=60 * SECOND)
+        assert document.oldest == 4
+        assert document.submit(first, now=60 * SECOND) == 1
+
+    def test_ot5_results_are_forgotten_after_that(self) -> None:
+        document = text_document(limits=HistoryLimits(operations=2, seconds=60))
+        first = submission(["a"], 0)
+        document.submit(first, now=0)
+        for _ in range(3):
+            commit(document, ["b"], now=61 * SECOND)
+        with pytest.raises(VersionMismatch):
+            document.submit(first, now=61 * SECOND)
+
+    def test_ot5_results_live_as_long_as_the_history_even_if_time_is_over(self) -> None:
+        document = text_document(limits=HistoryLimits(operations=2, seconds=0))
+        first = submission(["a"], 0)
+        document.submit(first, now=0)
+        commit(document, ["b"], now=3600 * SECOND)
+        assert document.submit(first, now=3600 * SECOND) == 1
+        commit(document, ["b"], now=3600 * SECOND)
+        with pytest.raises(VersionMismatch):
+            document.submit(first, now=3600 * SECOND)
+
+
+class TestVersions:
+    @pytest.mark.parametrize("version", [4, 2**53 - 1])
+    def test_ot6_a_version_newer_than_the_document(self, version: int) -> None:
+        document = typed(3)
+        with pytest.raises(VersionMismatch) as caught:
+            document.submit(submission(["a"], version), 0)
+        assert caught.value.code is ErrorCode.VERSION_MISMATCH
+        assert caught.value.recoverable
+        assert caught.value.details == {"version": 3, "oldest": 0}
+
+    def test_ot6_a_version_older_than_the_history(self) -> None:
+        document = typed(10, HistoryLimits(operations=4))
+        with pytest.raises(VersionMismatch) as caught:
+            document.submit(submission(["a"], 5), 0)
+        assert caught.value.details == {"version": 10, "oldest": 6}
+        commit(document, ["a"], version=6)
+        assert document.content == "a" + "x" * 10
+
+    def test_ot6_a_version_too_old_for_so_large_an_operation(self) -> None:
+        document = text_document("x" * 2_500)
+        for _ in range(400):
+            commit(document, ["x"])
+        parts: list[Any] = [part for _ in range(2_500) for part in (1, "y")]
+        with pytest.raises(VersionMismatch, match="too old for so large") as caught:
+            document.submit(submission(parts, 0), 0)
+        assert caught.value.details == {"version": 400, "oldest": 0}
+        assert document.version == 400
+        # The same with what it has missed, and a small one as late, are no trouble.
+        commit(document, parts, version=400)
+        commit(document, ["z"], version=0)
+
+    def test_ot6_the_history_is_bounded_by_bytes_too(self) -> None:
+        document = text_document(limits=HistoryLimits(bytes=100))
+        for _ in range(10):
+            commit(document, ["x"], size=30)
+        assert document.oldest == 7
+
+    def test_ot6_the_newest_operation_is_kept_however_large(self) -> None:
+        document = text_document(limits=HistoryLimits(bytes=100))
+        commit(document, ["x"], size=10)
+        commit(document, ["x"], size=1_000)
+        assert (document.oldest, document.version) == (1, 2)
+        commit(document, ["x"], size=10)
+        assert document.oldest == 2
+
+    def test_since_gives_what_was_missed_in_order(self) -> None:
+        document = typed(5, HistoryLimits(operations=3))
+        assert [committed.version for committed in document.since(3)] == [4, 5]
+        assert document.since(5) == []
+        assert [committed.operation for committed in document.since(2)] == [[2, "x"], [3, "x"], [4, "x"]]
+        for version in (1, 6):
+            with pytest.raises(VersionMismatch):
+                document.since(version)
+
+    def test_content_at_takes_back_what_was_done_since(self) -> None:
+        document = text_document("abc", HistoryLimits(operations=3))
+        contents = []
+        for operation in ([{"d": 1}], [2, "é👩"], [1, {"d": 2}, "\x00"], ["z"]):
+            contents.append(document.content)
+            commit(document, operation)
+        assert [document.content_at(version) for version in (1, 2, 3)] == contents[1:]
+        assert document.content_at(4) == document.content
+        with pytest.raises(VersionMismatch):
+            document.content_at(0)
+
+    def test_content_at_an_old_version_of_a_large_document_does_not_copy_it_for_each_operation(self) -> None:
+        document = text_document("x" * 2_000_000)
+        for index in range(2_000):
+            commit(document, [index + 1, "y"])
+        copied = 0
+        apply = document.type.apply
+
+        class Counting:
+            compose = staticmethod(document.type.compose)
+
+            @staticmethod
+            def apply(content: str, operation: Any) -> Any:
+                nonlocal copied
+                copied += len(content)
+                return apply(content, operation)
+
+        document.type = Counting()  # type: ignore[assignment]
+        assert document.content_at(0) == "x" * 2_000_000
+        assert copied < 5 * len(document.content)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("operation", "path"),
+        [
+            ("abc", "payload.operation"),
+            (None, "payload.operation"),
+            ([2, 3.5], "payload.operation[1]"),
+            ([1, {"d": 0}], "payload.operation[1]"),
+            (["a", 1], "payload.operation[1]"),
+            (["a", "b"], "payload.operation[1]"),
+            ([9, "a"], "payload.operation[0]"),
+            ([{"d": 4}], "payload.operation[0]"),
+            ([2**70, "a"], "payload.operation[0]"),
+        ],
+    )
+    def test_ot7_a_bad_operation_is_told_with_its_place_and_changes_nothing(self, operation: Any, path: str) -> None:
+        document = text_document("abc")
+        with pytest.raises(InvalidMessage) as caught:
+            document.submit(submission(operation, 0, size=10), 0)
+        assert caught.value.code is ErrorCode.INVALID_OPERATION
+        assert caught.value.recoverable
+        assert caught.value.details == {"path": path}
+        assert (document.content, document.version, document.oldest) == ("abc", 0, 0)
+
+    @pytest.mark.parametrize(
+        ("text", "good"), [("x" * 96, True), ("é" * 48, True), ("x" * 97, False), ("\x00" * 17, False)]
+    )
+    def test_ot7_operations_are_bounded_in_bytes_of_json(self, text: str, good: bool) -> None:
+        document = text_document(limits=HistoryLimits(max_operation_bytes=100))
+        if good:
+            # The message around it may be longer.
+            commit(document, [text], size=1_000)
+            return
+        size = len(orjson.dumps([text]))
+        with pytest.raises(InvalidMessage) as caught:
+            document.submit(submission([text], 0, size=1_000), 0)
+        assert caught.value.details == {"path": "payload.operation", "limit": 100, "size": size}
+        assert document.version == 0
+
+    @pytest.mark.parametrize("filling", ["x" * 10, "é" * 5, "👩👩xx", "\x00" * 10, '"' * 10, "漢漢漢x"])
+    def test_ot7_documents_are_bounded_in_bytes_of_utf8(self, filling: str) -> None:
+        document = text_document(limits=HistoryLimits(max_document_bytes=10))
+        commit(document, [filling])
+        with pytest.raises(InvalidMessage) as caught:
+            document.submit(submission(["x"], 1), 0)
+        assert caught.value.details == {"path": "payload.operation", "limit": 10, "size": 11}
+        assert (document.content, document.version) == (filling, 1)
+        commit(document, [{"d": 1}])
+
+    def test_ot7_late_operations_count_with_what_others_wrote(self) -> None:
+        document = text_document(limits=HistoryLimits(max_document_bytes=10))
+        commit(document, ["x" * 6], version=0)
+        with pytest.raises(InvalidMessage):
+            document.submit(submission(["y" * 6], 0), 0)
+        assert document.content == "x" * 6
+
+
+class TestChecksum:
+    def test_ot8_the_example_of_the_rule(self) -> None:
+        assert checksum("abc") == "2e5a7dd1"
+
+    @pytest.mark.parametrize(
+        ("content", "canonical"),
+        [
+            ("", '""'),
+            ("\x00\x08\t\n\x0b\x0c\r\x1f", '"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f"'),
+            ('"\\/\x7f\u2028', '"\\"\\\\/\x7f\u2028"'),
+            ("é👩", '"é👩"'),
+            ({"b": [1, None, True], "a": "é"}, '{"a":"é","b":[1,null,true]}'),
+        ],
+    )
+    def test_ot8_the_checksum_is_of_canonical_json(self, content: Any, canonical: str) -> None:
+        assert checksum(content) == f"{zlib.crc32(canonical.encode()):08x}"
+        assert json.loads(canonical) == content
+
+    def test_ot8_a_checksum_has_eight_digits(self) -> None:
+        found = {len(checksum(str(number))) for number in range(1_000)}
+        assert found == {8}
+        assert any(checksum(str(number)).startswith("0") for number in range(1_000))
+
+    def test_ot8_a_good_one_passes_also_at_an_older_version(self) -> None:
+        document = text_document("abc")
+        commit(document, [3, "d"], checksum="2e5a7dd1")
+        commit(document, [{"d": 1}], version=0, checksum="2e5a7dd1")
+        assert document.content == "bcd"
+
+    def test_ot8_a_bad_one_is_refused_and_nothing_changes(self) -> None:
+        document = text_document("abc")
+        commit(document, [3, "d"])
+        for version, claimed, expected in ((0, "00000000", "2e5a7dd1"), (1, "2e5a7dd1", checksum("abcd"))):
+            with pytest.raises(ChecksumFailed) as caught:
+                document.submit(submission([1, "x"], version, checksum=claimed), 0)
+            assert caught.value.code is ErrorCode.CHECKSUM_FAILED
+            assert caught.value.recoverable
+            assert caught.value.details == {"expected": expected, "version": 1}
+        assert (document.content, document.version) == ("abcd", 1)
+
+    def test_ot8_the_version_is_looked_at_first(self) -> None:
+        document = typed(10, HistoryLimits(operations=2))
+        with pytest.raises(VersionMismatch):
+            document.submit(submission(["a"], 1, checksum="00000000"), 0)
+
+
+def test_what_is_committed_keeps_what_was_submitted() -> None:
+    document = text_document("abc")
+    commit(document, ["1"], version=0)
+    late = submission([3, "!"], 0)
+    outcome = document.submit(late, 0)
+    assert isinstance(outcome, Committed)
+    assert outcome.submission == late
+    assert outcome.submission == replace(late, operation=[3, "!"])
+    assert document.type.apply(document.content, outcome.inverse) == "1abc"
