@@ -30,6 +30,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from tests import traces
+from tests.generators import json1 as json1_cases
 from tests.twins import twins
 
 from fastcollab import ot
@@ -166,6 +167,92 @@ def text_scenarios() -> Iterator[Scenario]:
         yield Scenario(f"replay, {name}", "text", "replay", (session.start, edits), len(edits), 10)
 
 
+def dashboard() -> dict[str, Any]:
+    """A document such as a dashboard's: a title, and widgets with places, texts and data."""
+    return {
+        "title": "Sales, this week",
+        "widgets": [
+            {
+                "id": f"widget-{index}",
+                "kind": "chart",
+                "at": {"x": 40 * index, "y": 25 * index, "width": 320, "height": 200},
+                "title": f"Widget {index}",
+                "data": [index, index + 1, index + 2],
+            }
+            for index in range(40)
+        ],
+    }
+
+
+def small_json1(random: Random) -> Any:
+    """What one gesture does: a widget is dragged, renamed, counted up, moved in the list, removed or added."""
+    index = random.randrange(39)
+    return random.choice(
+        (
+            ["widgets", index, "at", ["x", {"r": True, "i": random.randrange(900)}], ["y", {"r": True, "i": 7}]],
+            ["widgets", index, "title", {"es": [random.randrange(1, 8), "x"]}],
+            ["widgets", index, "data", random.randrange(3), {"ena": 1}],
+            ["widgets", [index, {"p": 0}], [39, {"d": 0}]],
+            ["widgets", index, {"r": True}],
+            ["widgets", index, {"i": {"id": "new", "kind": "note", "at": {"x": 0, "y": 0}}}],
+        )
+    )
+
+
+def json1_scenarios() -> Iterator[Scenario]:
+    random = Random(8)
+    json1 = ot.types["json1"]
+    document = dashboard()
+    pairs = [(small_json1(random), small_json1(random)) for _ in range(500)]
+    yield Scenario("transform, gestures on a dashboard", "json1", "transform", pairs, 500, 3)
+    yield Scenario("apply, gestures on a dashboard", "json1", "apply", [(document, a) for a, _ in pairs], 500, 3)
+    following = [(a, json1.transform(b, a, "left")) for a, b in pairs]
+    yield Scenario("compose, gestures on a dashboard", "json1", "compose", following, 500, 3)
+    # Without what JSON cannot say: documents that do not exist.
+    cases = [each for each in (json1_cases.case(random) for _ in range(300)) if "document" in each]
+    cases = [each for each in cases if json1.apply(each["document"], each["a"]) is not ot.ABSENT]
+    count = len(cases)
+    yield Scenario("transform, generated", "json1", "transform", [(c["a"], c["b"]) for c in cases], count, 3)
+    yield Scenario("apply, generated", "json1", "apply", [(c["document"], c["a"]) for c in cases], count, 3)
+    yield Scenario("compose, generated", "json1", "compose", [(c["a"], c["c"]) for c in cases], count, 3)
+
+
+def small_delta(random: Random) -> Any:
+    """Typing or deleting, or a word made bold."""
+    edits: list[Any] = [
+        [{"insert": "x"}],
+        [{"delete": 2}],
+        [{"insert": "👩", "attributes": {"bold": True}}],
+        [{"retain": 8, "attributes": {"bold": True}}],
+    ]
+    edit = random.choice(edits)
+    return [{"retain": random.randrange(1, 4_000)}, *edit]
+
+
+def scattered_delta(random: Random, edits: int) -> Any:
+    """Every so often a word replaced, or its colour changed."""
+    operation: list[Any] = []
+    for _ in range(edits):
+        operation.append({"retain": random.randrange(2, 30)})
+        operation += random.choice(
+            (
+                [{"insert": "word"}, {"delete": 4}],
+                [{"retain": 5, "attributes": {"color": random.choice(("red", None))}}],
+            )
+        )
+    return operation
+
+
+def rich_text_scenarios() -> Iterator[Scenario]:
+    random = Random(9)
+    pairs = [(small_delta(random), small_delta(random)) for _ in range(500)]
+    yield Scenario("transform, small", "rich-text", "transform", pairs, 500, 2)
+    yield Scenario("compose, small", "rich-text", "compose", pairs, 500, 2)
+    many = [(scattered_delta(random, 100), scattered_delta(random, 100)) for _ in range(20)]
+    yield Scenario("transform, 100 edits over 100", "rich-text", "transform", many, 20, 2)
+    yield Scenario("compose, 100 edits over 100", "rich-text", "compose", many, 20, 2)
+
+
 # --- measuring --------------------------------------------------------------------------------------------------------
 
 
@@ -289,7 +376,7 @@ def main(
     console.width = max(console.width, 100)
     chosen = [
         scenario
-        for scenario in text_scenarios()
+        for scenario in (*text_scenarios(), *json1_scenarios(), *rich_text_scenarios())
         if not only or any(part in f"{scenario.type_name} {scenario.name}" for part in only)
     ]
     if not chosen:

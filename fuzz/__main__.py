@@ -1,9 +1,9 @@
 """Builds the extensions with sanitizers and runs each fuzz target on them for a while. ``python -m fuzz [SECONDS]``
 
 The build goes to ``build/fuzz`` and leaves the ordinary one alone; GCC's AddressSanitizer and
-UndefinedBehaviorSanitizer are loaded before the interpreter, and Python's own allocator is switched off so that
-they see every allocation. What they find is in ``build/fuzz``, beside the input that did it. Exits with 1 if
-there is a finding.
+UndefinedBehaviorSanitizer are loaded before the interpreter, and Python's own allocator is switched off so that they
+see every allocation. What they find is in ``build/fuzz``, beside the input that did it. Exits with 1 if there is a
+finding.
 
 GCC's sanitizers hide coverage from the fuzzer: their libraries have functions of the same names, which do nothing. So
 each target runs on the ordinary extensions first, for a third of the time, where coverage leads it to inputs of every

@@ -40,7 +40,8 @@ def operation_on(data: st.DataObject, content: str) -> Any:
 
 def state(document: Document) -> Any:
     """All that a document is, by value."""
-    return deepcopy({name: value for name, value in vars(document).items() if name not in {"type", "_limits"}})
+    values = {name: value for name, value in vars(document).items() if name not in {"type", "_limits", "_live"}}
+    return deepcopy(values | {"content": document.content})
 
 
 class DocumentMachine(RuleBasedStateMachine):
@@ -87,7 +88,7 @@ class DocumentMachine(RuleBasedStateMachine):
         except InvalidMessage as error:
             limits = {
                 submission.size: self.limits.max_operation_bytes,
-                len(orjson.dumps(content)): self.limits.max_document_bytes,
+                len(content.encode()): self.limits.max_document_bytes,
             }
             assert error.details["size"] > error.details["limit"]
             assert limits[error.details["size"]] == error.details["limit"]
@@ -96,7 +97,7 @@ class DocumentMachine(RuleBasedStateMachine):
         assert isinstance(outcome, Committed)
         assert submission.size <= self.limits.max_operation_bytes
         assert (outcome.version, outcome.operation, outcome.submission) == (self.newest + 1, expected, submission)
-        assert len(orjson.dumps(content)) <= self.limits.max_document_bytes
+        assert len(content.encode()) <= self.limits.max_document_bytes
         self.contents.append(content)
         self.committed.append(outcome)
         self.results.append((submission, outcome.version, self.now))

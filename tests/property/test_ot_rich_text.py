@@ -286,7 +286,7 @@ def test_a_live_document_is_what_apply_and_invert_make_of_it(data: st.DataObject
         assert same(live.apply(operation), rich.invert(operation, document))
         document = rich.apply(document, operation)
         assert same(live.content(), document)
-        assert live.json_size() == len(orjson.dumps(document))
+        assert live.size() == len(orjson.dumps(document))
         end = borders(document)[-1]
         with pytest.raises(OperationError, match=f"beyond the document's end, at {end}"):
             live.apply([{"retain": end + 1, "attributes": {"a": 1}}])

@@ -302,7 +302,7 @@ class DocumentsConfig(Section):
     """Largest operation, bytes of JSON."""
 
     max_document_bytes: int = Field(default=16_777_216, ge=1, le=1_073_741_824)
-    """Largest document, bytes of JSON."""
+    """Largest document, bytes: of a text in UTF-8, of any other as JSON."""
 
     @field_validator("max_document_bytes")
     @classmethod

@@ -127,7 +127,7 @@ class Document:
             inverse = self._live.apply(operation)
         except OperationError as error:
             raise InvalidMessage(error.reason, path=_path_in_operation(error)) from None
-        if (size := self._live.json_size()) > self._limits.max_document_bytes:
+        if (size := self._live.size()) > self._limits.max_document_bytes:
             self._live.apply(inverse)
             raise InvalidMessage(
                 "the document would become too large",

@@ -42,13 +42,12 @@ from fastcollab.ot.errors import OperationError
 
 cdef object TRUE = True
 
-# What `check` lets through unless told otherwise. Each conflict between two operations costs one more pass over both,
-# so that two operations of n components which contradict each other everywhere take time in the order of n squared.
+# What `check` lets through unless told otherwise.
 DEFAULT_MAX_COMPONENTS = 1_000
+# Each conflict between two operations costs a pass over both, so that their number has to have a bound, too.
+MAX_CONFLICTS = 256
 
 
-# No two operations within the limits have so many conflicts.
-cdef Py_ssize_t MAX_ROUNDS = 4 * DEFAULT_MAX_COMPONENTS
 # The largest key of a path: an offset in a text.
 cdef object MAX_OFFSET = (1 << 53) - 1
 
@@ -317,8 +316,8 @@ cdef class Json1Type:
 
         Conflicts are resolved: of two things put into one place, that of the left side stays; what is removed by
         one operation is removed with all that the other does to it; and what both move into each other is removed.
-        Few operations that edit what they move into each other are beyond that, and refused: the npm package never
-        returns from them.
+        Two kinds of pairs are refused: with more than `MAX_CONFLICTS` conflicts, and a few that edit what they move
+        into each other, from which the npm package never returns.
         """
         cdef bint left = is_left(side)
         cdef Py_ssize_t rounds = 0
@@ -326,11 +325,17 @@ cdef class Json1Type:
         outcome = _json1_transform.try_transform(operation, other, left, self.subtypes)
         while type(outcome) is Conflict:
             mine, theirs = resolution(outcome, left, self.subtypes)
-            if (mine is None and theirs is None) or rounds == MAX_ROUNDS:
+            if mine is None and theirs is None:
                 raise OperationError("the two operations contradict each other beyond resolution")
-            operation = self.compose(normalize(operation, self.subtypes), mine)
-            other = self.compose(normalize(other, self.subtypes), theirs)
-            undone = self.compose(undone, theirs)
+            if rounds == MAX_CONFLICTS:
+                raise OperationError(f"the two operations have more than {MAX_CONFLICTS} conflicts")
+            operation = normalize(operation, self.subtypes)
+            if mine is not None:
+                operation = self.compose(operation, mine)
+            other = normalize(other, self.subtypes)
+            if theirs is not None:
+                other = self.compose(other, theirs)
+                undone = self.compose(undone, theirs)
             rounds += 1
             outcome = _json1_transform.try_transform(operation, other, left, self.subtypes)
         return outcome if rounds == 0 else self.compose(undone, outcome)

@@ -58,7 +58,7 @@ cdef class LiveRichText:
         """The document; its components must not be changed."""
         return PyList_GetSlice(self._components, 0, PyList_GET_SIZE(self._components))
 
-    def json_size(self):
+    def size(self):
         """The bytes that the document takes as JSON in UTF-8, its brackets included."""
         return 2 + self._json_size - (1 if self._json_size else 0)
 

@@ -178,21 +178,16 @@ cdef int invert_into(Operation *result, Operation *operation, str document) exce
 
 # -- live texts ---------------------------------------------------------------------------------------------
 
-cdef int64_t json_size_of(str text) noexcept:
-    """The bytes of `text` within a JSON string in UTF-8 that escapes only what has to be."""
+cdef int64_t utf8_size_of(str text) noexcept:
+    """The bytes of `text` in UTF-8."""
     cdef int kind = PyUnicode_KIND(text)
     cdef const void *data = PyUnicode_DATA(text)
-    cdef int64_t size = 0
+    cdef int64_t size = PyUnicode_GET_LENGTH(text)
     cdef Py_ssize_t i
     cdef CodePoint character
     for i in range(PyUnicode_GET_LENGTH(text)):
         character = PyUnicode_READ(kind, data, i)
-        if character >= 0x80:
-            size += 2 if character < 0x800 else 3 if character < 0x10000 else 4
-        elif character >= 0x20:
-            size += 2 if character == c'"' or character == c"\\" else 1
-        else:
-            size += 2 if 8 <= character <= 13 and character != 11 else 6  # \b \t \n \f \r, or \u00..
+        size += (character >= 0x80) + (character >= 0x800) + (character >= 0x10000)
     return size
 
 
@@ -220,14 +215,14 @@ cdef class LiveText:
 
     cdef list _chunks  # of str, none of them empty
     cdef int64_t _length
-    cdef int64_t _json_size
+    cdef int64_t _size
     cdef Place _near  # the place of the last operation
 
     def __init__(self, str content not None):
         check_document(content)
         self._chunks = cut(content)
         self._length = PyUnicode_GET_LENGTH(content)
-        self._json_size = json_size_of(content) + 2
+        self._size = utf8_size_of(content)
         self._near = Place(0, 0)
 
     def content(self):
@@ -236,9 +231,9 @@ cdef class LiveText:
             return <str> PyList_GET_ITEM(self._chunks, 0)
         return PyUnicode_Join("", self._chunks)
 
-    def json_size(self):
-        """The bytes that the text takes as JSON in UTF-8, its quotes included."""
-        return self._json_size
+    def size(self):
+        """The bytes of the text in UTF-8."""
+        return self._size
 
     def apply(self, operation):
         """Changes the text, and gives the operation that undoes it.
@@ -264,7 +259,7 @@ cdef class LiveText:
         cdef int64_t end = -1              # and where its last one ends; -1 outside of groups
         cdef int64_t position = 0
         cdef int64_t length = self._length
-        cdef int64_t json_size = self._json_size
+        cdef int64_t size = self._size
         cdef Component *component
         cdef Py_ssize_t i
         cdef Operation group
@@ -298,14 +293,14 @@ cdef class LiveText:
                 if component.kind == INSERT:
                     append(inverse, DELETE, component.length, component.text)
                     length += component.length
-                    json_size += json_size_of(<str> component.text)
+                    size += utf8_size_of(<str> component.text)
                     continue
                 deleted = self._take(&place, position, position + component.length)
                 append(inverse, INSERT, component.length, <PyObject *> deleted)
                 end = place.start + self._chunk_length(place.index)
                 position += component.length
                 length -= component.length
-                json_size -= json_size_of(deleted)
+                size -= utf8_size_of(deleted)
             if end >= 0:
                 changes.append(self._change(first, place.index, &group))
         finally:
@@ -314,7 +309,7 @@ cdef class LiveText:
         for begun, ended, text in reversed(changes):
             PyList_SetSlice(self._chunks, begun, ended, cut(text))
         self._length = length
-        self._json_size = json_size
+        self._size = size
         self._near = near
         self._tidy()
         return 0

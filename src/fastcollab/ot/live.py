@@ -22,8 +22,8 @@ class LiveDocument(Protocol):
         """The document as it is now, a value that does not change later."""
         ...
 
-    def json_size(self) -> int:
-        """The bytes that the content takes as JSON in UTF-8, without white space; 0 if there is no document."""
+    def size(self) -> int:
+        """The bytes of the content: of a text in UTF-8, of any other as JSON without white space, of none 0."""
         ...
 
     def apply(self, operation: Any) -> Any:
@@ -50,8 +50,10 @@ class WholeDocument:
     def content(self) -> Any:
         return self._content
 
-    def json_size(self) -> int:
-        return 0 if self._content is ABSENT else len(orjson.dumps(self._content))
+    def size(self) -> int:
+        if self._content is ABSENT:
+            return 0
+        return len(self._content.encode() if isinstance(self._content, str) else orjson.dumps(self._content))
 
     def apply(self, operation: Any) -> Any:
         content = self._apply(self._content, operation)

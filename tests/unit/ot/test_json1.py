@@ -253,6 +253,17 @@ def test_the_number_of_components_is_limited() -> None:
         json1.check([*operation, [1_000, {"r": True}]])
 
 
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_the_number_of_conflicts_is_limited(side: str) -> None:
+    def inserts(count: int, value: int) -> Any:
+        return [[f"{index:03}", {"i": value}] for index in range(count)]
+
+    resolved = json1.transform(inserts(256, 1), inserts(256, 2), side)
+    assert resolved is None if side == "right" else len(resolved) == 256
+    with pytest.raises(OperationError, match="more than 256 conflicts"):
+        json1.transform(inserts(257, 1), inserts(257, 2), side)
+
+
 # -- transform ----------------------------------------------------------------------------------------------
 
 

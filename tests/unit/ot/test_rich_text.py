@@ -590,7 +590,7 @@ def test_a_live_document_changes_in_place_and_gives_the_inverse() -> None:
     assert live.apply(inverse) == [retain(6), retain(5, bold=None), delete(1)]
     assert live.content() == before
     assert before[0] == insert("Hello\n")
-    assert live.json_size() == len(json.dumps(before, separators=(",", ":")))
+    assert live.size() == len(json.dumps(before, separators=(",", ":")))
 
 
 def test_a_live_document_refuses_as_apply_does_and_then_is_as_it_was() -> None:
@@ -610,7 +610,7 @@ def test_a_live_document_refuses_as_apply_does_and_then_is_as_it_was() -> None:
             rich.apply(document, operation)
         assert (caught.value.reason, caught.value.path) == (expected.value.reason, expected.value.path)
         assert live.content() == document
-        assert live.json_size() == len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
+        assert live.size() == len(json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode())
 
 
 def test_a_live_document_shares_nothing_with_what_it_was_opened_with() -> None:
@@ -626,8 +626,8 @@ def test_a_live_document_shares_nothing_with_what_it_was_opened_with() -> None:
 @pytest.mark.parametrize("operation", [[], {"ops": []}])
 def test_a_live_document_may_be_empty(operation: Any) -> None:
     live = rich.open([])
-    assert (live.content(), live.json_size()) == ([], 2)
+    assert (live.content(), live.size()) == ([], 2)
     assert live.apply(operation) == []
     assert live.apply([insert("a")]) == [delete(1)]
     assert live.apply([delete(1)]) == [insert("a")]
-    assert (live.content(), live.json_size()) == ([], 2)
+    assert (live.content(), live.size()) == ([], 2)
