@@ -41,12 +41,17 @@ class Client:
         self.user_id = user_id
         self.session: Session | None = None
         self.inbox: deque[dict[str, Any]] = deque()
-        self.welcome = False  # whether it has read `room_joined` on this connection
+        self.unanswered = 0  # joins of which it has not read `room_joined`
         self.content = ""
         self.version = 0
         self.epoch: str | None = None
         self.pending: tuple[str, Any] | None = None  # the id and the operation that are not yet acknowledged
         self.people: dict[str, dict[str, Any]] = {}
+
+    @property
+    def welcome(self) -> bool:
+        """Whether it may write: it knows the state that it writes against (OT4)."""
+        return self.session is not None and not self.unanswered
 
     def read(self) -> None:
         told = self.inbox.popleft()
@@ -54,7 +59,7 @@ class Client:
         getattr(self, "on_" + told["type"])(told["payload"])
 
     def on_room_joined(self, payload: dict[str, Any]) -> None:
-        self.welcome = True
+        self.unanswered -= 1
         self.people = {who["userId"]: who["presence"] for who in payload["participants"]}
         assert self.user_id in self.people
         assert len(self.people) == len(payload["participants"])
@@ -220,7 +225,6 @@ class RoomMachine(RuleBasedStateMachine):
         if client.session is None:
             client.session = session_of(client.user_id, USERS[client.user_id], PLENTY)
             client.inbox.clear()
-            client.welcome = False
         session = client.session
         request = {"roomId": "plans"}
         if recover and client.epoch is not None:
@@ -231,13 +235,14 @@ class RoomMachine(RuleBasedStateMachine):
         self.truth.setdefault(client.user_id, {})
         self.away.pop(client.user_id, None)
         payload = message("join_room", request).payload
+        client.unanswered += 1
         self.carry_out(self.room.enter(session, permission, payload, self.instant))
 
     def part(self, client: Client) -> None:
         assert client.session is not None
         del self.online[client.session]
         client.session = None
-        client.welcome = False
+        client.unanswered = 0
         client.inbox.clear()
 
     def gone(self, client: Client) -> None:
