@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
 import socket
 import struct
+import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -482,10 +484,14 @@ async def test_joins_in_a_row_are_carried_out_in_order(gateway: Gateway, make_to
         for number in range(400):
             assert (await sender.read_message("room_joined"))["roomId"] == f"room {number % 7}"
             assert (await sender.read_message("pong"))["timestamp"] == number
+        connection = weakref.ref(connection_of(gateway, "1"))
         # It is still read, however often reading was paused.
         await asyncio.sleep(0.05)
         sender.send("ping", {"timestamp": 7})
         assert (await sender.read_message("pong"))["timestamp"] == 7
+    await until(lambda: gateway.connection_count == 0)
+    gc.collect()
+    assert connection() is None, "something still waits for what the connection sends"
 
 
 async def test_a_batch_behind_a_join_is_carried_out_in_order(gateway: Gateway, make_token: Any) -> None:
