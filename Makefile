@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test sanitize lint bench clean
+.PHONY: help setup run test twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -25,6 +25,13 @@ run: setup  ## the gateway with its demo, on embedded engines
 
 test: setup lint  ## lint, then all tests
 	$(BIN)/python -m pytest
+
+twins: setup  ## 200,000 cases a document type against the published packages
+	FASTCOLLAB_TWIN_CASES=$${FASTCOLLAB_TWIN_CASES:-200000} $(BIN)/python -m pytest tests/twins
+
+fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
+	$(BIN)/python -m pip install --quiet --group fuzz
+	$(BIN)/python -m fuzz
 
 # A build of its own, from scratch. What the sanitizers find goes to the log, since a test may swallow what is printed.
 SANITIZED := build/sanitize
@@ -56,6 +63,7 @@ lint: setup  ## formatting, types, layers
 
 bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
+	$(BIN)/python -m benchmarks.ot
 	$(BIN)/fastcollab load --idle 5000
 	$(BIN)/python -m pytest benchmarks/micro --benchmark-columns=min,median,ops
 

@@ -31,6 +31,7 @@ def extension(path: Path) -> Extension:
 
 
 setup(
+    options={"build_ext": {"parallel": os.cpu_count()}},
     ext_modules=cythonize(
         [extension(path) for path in sorted(SOURCE.rglob("*.pyx"))],
         include_path=[str(SOURCE)],

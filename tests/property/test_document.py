@@ -40,7 +40,8 @@ def operation_on(data: st.DataObject, content: str) -> Any:
 
 def state(document: Document) -> Any:
     """All that a document is, by value."""
-    return deepcopy({name: value for name, value in vars(document).items() if name not in {"type", "_limits"}})
+    values = {name: value for name, value in vars(document).items() if name not in {"type", "_limits", "_live"}}
+    return deepcopy(values | {"content": document.content})
 
 
 class DocumentMachine(RuleBasedStateMachine):

@@ -117,5 +117,5 @@ def no_leaked_connections() -> Iterator[None]:
     from fastcollab.core.room import Room
     from fastcollab.core.session import Session
 
-    alive = [found for found in gc.get_objects() if isinstance(found, (Room, Session))]
+    alive = [found for found in gc.get_objects() if type(found) in (Room, Session)]
     assert not alive, f"{len(alive)} sessions and rooms are still alive"

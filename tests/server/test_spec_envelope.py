@@ -380,6 +380,7 @@ async def test_a_batch_is_carried_out_in_order_each_with_its_answer_D1(gateway: 
         messages[4]["id"],
         batch_id,  # the message has no id of its own
     ]
+    assert errors[2]["details"]["path"].startswith("payload.messages[7]")
     assert [error["code"] for error in errors] == [INVALID_OPERATION, ROOM_NOT_FOUND, INVALID_OPERATION]
     kinds = [message.type for message in answers if message.payload.get("version") != 1]
     assert kinds == ["error", "pong", "error", "ack", "room_joined", "error", "ack"]

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
 import random
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.server.bystanders import Bystanders
 from tests.server.clients import Clients, HasUrl, StartGateway, settled
-from tests.server.raw_client import CLOSE, TEXT, close_frame, upgrade_request
+from tests.server.raw_client import CLOSE, PING, PONG, TEXT, Frame, close_frame, frame, upgrade_request
 from tests.server.spec_client import SpecClient, cursor_frame, cursor_move, envelope
 from tests.server.spec_shapes import INTERNAL_ERROR, RATE_LIMIT, Message
 from websockets.exceptions import InvalidStatus
@@ -194,6 +198,51 @@ async def test_what_waits_within_the_bound_is_delivered_whole_L2(gateway: HasUrl
             received.append((message["payload"]["name"], len(message["payload"]["data"])))
     assert received == [(str(index), size) for index, size in enumerate(sizes)]
     await slow.alive()
+
+
+@pytest.mark.parametrize("kind", ["ping frame", "ping", "refused"])
+async def test_answers_that_nobody_reads_do_not_pile_up_L2(
+    start_gateway: StartGateway, clients: Clients, kind: str
+) -> None:
+    """One connection asks and asks and reads nothing; what waits for it is bounded, and nobody else notices."""
+    gateway = await start_gateway(
+        {
+            "client.max_outbound_bytes": 100_000,
+            "client.max_message_bytes": 65_536,
+            "limits.messages": 1_000_000,
+            "presence.grace_period": 0.1,
+        }
+    )
+    bystanders = await Bystanders.enter(gateway, clients, "r", "s")
+    eve = await clients.dial(gateway, receive_buffer=4096)
+    await eve.upgrade(gateway.url, clients.token("eve", rooms={"*": "write"}))
+    eve.pause_reading()
+    question = {
+        "ping frame": frame(PING, b"x" * 125),
+        "ping": frame(TEXT, json.dumps(envelope("ping", {"timestamp": 1})).encode()),
+        "refused": frame(TEXT, b"{}"),
+    }[kind]
+    before = resident_bytes()
+    for _ in range(200):  # their answers are 25 MB and more
+        eve.send(question * 1000)
+        await asyncio.sleep(0)
+    await bystanders.notice_nothing()
+    assert resident_bytes() - before < 60_000_000  # of which what the test itself has yet to send is a part
+    eve.send(frame(PING, b"the last"))
+    eve.resume_reading()
+    # The gateway either ceased to listen until it was listened to, or closed the connection.
+    while (received := await eve.receive()) is not None and received != Frame(PONG, b"the last"):
+        if received.opcode == CLOSE:
+            assert received.close_code == 4503
+            break
+    assert received is not None
+    eve.abort()
+    await bystanders.notice_nothing()
+
+
+def resident_bytes() -> int:
+    """The memory of this process, which is the gateway's and the test's."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # Errors -----------------------------------------------------------------------------------------------------

@@ -239,7 +239,7 @@ class LimitsConfig(Section):
 class RoomsConfig(Section):
     """Rooms and what may be done in them."""
 
-    default_document_type: Literal["text"] = "text"
+    default_document_type: Literal["json1", "text"] = "text"
     """Type of a room's document where the first to join names none."""
 
     default_permission: Literal["none", "read", "write", "admin"] = "write"
@@ -302,7 +302,7 @@ class DocumentsConfig(Section):
     """Largest operation, bytes of JSON."""
 
     max_document_bytes: int = Field(default=16_777_216, ge=1, le=1_073_741_824)
-    """Largest document, bytes of UTF-8."""
+    """Largest document, bytes: of a text in UTF-8, of any other as JSON."""
 
     @field_validator("max_document_bytes")
     @classmethod

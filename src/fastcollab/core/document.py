@@ -27,7 +27,11 @@ import orjson
 
 from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
-from fastcollab.ot import DocumentType, OperationError
+from fastcollab.ot import ABSENT, DocumentType, OperationError
+from fastcollab.ot.live import open_document
+
+#: How many parts of operations one submission may be transformed over: some 0.1 s of work.
+MAX_TRANSFORMS = 2_000_000
 
 Author = tuple[str, str]
 """A user's id, and the id of the message: together the idempotency key of an operation."""
@@ -86,11 +90,16 @@ class Document:
         self.type = document_type
         self.epoch = epoch or secrets.token_hex(8)
         self.version = 0
-        self.content = document_type.create(content)
+        self._live = open_document(document_type, document_type.create(content))
         self._limits = limits
         self._history: deque[Committed] = deque()
         self._history_bytes = 0
         self._results: dict[Author, tuple[int, int]] = {}
+
+    @property
+    def content(self) -> Any:
+        """The document in its newest version."""
+        return self._live.content()
 
     @property
     def oldest(self) -> int:
@@ -112,14 +121,21 @@ class Document:
             if submission.checksum is not None:
                 self._check_checksum(submission)
             operation = submission.operation
+            self._check_lateness(submission)
             for earlier in self.since(submission.version):
                 operation = self.type.transform(operation, earlier.operation, "left")
-            content = self.type.apply(self.content, operation)
-            inverse = self.type.invert(operation, self.content)
+            inverse = self._live.apply(operation)
         except OperationError as error:
             raise InvalidMessage(error.reason, path=_path_in_operation(error)) from None
-        self._check_size(content)
-        return self._commit(submission, operation, inverse, content, now)
+        if (size := self._live.size()) > self._limits.max_document_bytes:
+            self._live.apply(inverse)
+            raise InvalidMessage(
+                "the document would become too large",
+                path="payload.operation",
+                limit=self._limits.max_document_bytes,
+                size=size,
+            )
+        return self._commit(submission, operation, inverse, now)
 
     def since(self, version: int) -> list[Committed]:
         """The operations that lead from `version` to the newest; raises :class:`VersionMismatch` if they are not
@@ -156,31 +172,26 @@ class Document:
                 version=self.version,
             )
 
+    def _check_lateness(self, submission: Submission) -> None:
+        """Bounds the work of transforming, which is that of each part of the operation with each it has missed.
+
+        The sender can do the same work: with the newest version it transforms, and submits again.
+        """
+        missed = self.version - submission.version
+        # An operation has no more parts than bytes, so that most need not be counted.
+        if missed * submission.size > MAX_TRANSFORMS and missed * _parts(submission.operation) > MAX_TRANSFORMS:
+            raise VersionMismatch(
+                "the version is too old for so large an operation", version=self.version, oldest=self.oldest
+            )
+
     def _check_operation_size(self, submission: Submission) -> None:
         # An operation is no longer than its message, so that most need not be measured.
         limit = self._limits.max_operation_bytes
         if submission.size > limit and (size := len(orjson.dumps(submission.operation))) > limit:
             raise InvalidMessage("the operation is too large", path="payload.operation", limit=limit, size=size)
 
-    def _check_size(self, content: Any) -> None:
-        if isinstance(content, str):
-            # What is short in characters is short in bytes; the exact size is counted only near the limit.
-            if len(content) * 4 <= self._limits.max_document_bytes:
-                return
-            size = len(content.encode())
-        else:
-            size = len(orjson.dumps(content))
-        if size > self._limits.max_document_bytes:
-            raise InvalidMessage(
-                "the document would become too large",
-                path="payload.operation",
-                limit=self._limits.max_document_bytes,
-                size=size,
-            )
-
-    def _commit(self, submission: Submission, operation: Any, inverse: Any, content: Any, now: int) -> Committed:
+    def _commit(self, submission: Submission, operation: Any, inverse: Any, now: int) -> Committed:
         self.version += 1
-        self.content = content
         committed = Committed(self.version, operation, inverse, submission)
         self._history.append(committed)
         self._history_bytes += submission.size
@@ -202,8 +213,21 @@ class Document:
 
 
 def checksum(content: Any) -> str:
-    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8)."""
-    return f"{zlib.crc32(orjson.dumps(content, option=orjson.OPT_SORT_KEYS)):08x}"
+    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8).
+
+    A document that does not exist is no bytes.
+    """
+    encoded = b"" if content is ABSENT else orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+    return f"{zlib.crc32(encoded):08x}"
+
+
+def _parts(operation: Any) -> int:
+    """How many values there are in an operation, at all depths. Its type has checked its depth."""
+    if isinstance(operation, list):
+        return sum(map(_parts, operation), 1)
+    if isinstance(operation, dict):
+        return sum(map(_parts, operation.values()), 1)
+    return 1
 
 
 def _path_in_operation(error: OperationError) -> str:

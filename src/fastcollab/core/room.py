@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from fastcollab import _binary, messages
-from fastcollab.core.document import Document, Submission
+from fastcollab.core.document import Committed, Document, Submission
 from fastcollab.core.effects import Effect, Entered, Flush, Left, Send, Wake
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.presence import Debouncer, Participant, cursor_of
 from fastcollab.errors import InvalidMessage, RoomFull, VersionMismatch
+from fastcollab.ot import ABSENT, OperationError
 
 if TYPE_CHECKING:
     from fastcollab.core.session import Identity, Session
@@ -45,6 +46,7 @@ class RoomSettings:
     update_interval: int = SECOND // 2
     cursor_updates: int = 60
     cursor_burst: float = 2.0
+    max_recovery_bytes: int = 4_194_304
 
 
 class Room:
@@ -170,15 +172,17 @@ class Room:
         recovery: Any = UNSET
         missed = None
         if request.last_sync_version is not None:
-            if request.epoch != document.epoch:
+            if request.epoch != document.epoch or request.last_sync_version > document.version:
                 recovery = messages.Recovery(recovered=False, reason="epoch_changed")
             else:
-                try:
-                    missed = document.since(request.last_sync_version)
-                    recovery = messages.Recovery(recovered=True, missed=len(missed))
-                except VersionMismatch:
+                missed = self._missed_since(request.last_sync_version)
+                if missed is None:
                     recovery = messages.Recovery(recovered=False, reason="gap_trimmed")
+                else:
+                    recovery = messages.Recovery(recovered=True, missed=len(missed))
         content = document.content if missed is None else UNSET
+        if content is ABSENT:
+            content = UNSET
         state = messages.DocumentState(document.type.name, document.version, document.epoch, content)
         yield Send(
             [session],
@@ -195,6 +199,15 @@ class Room:
         )
         for committed in missed or ():
             yield Send([session], _broadcast(committed.submission, committed.operation, committed.version), self.id)
+
+    def _missed_since(self, version: int) -> list[Committed] | None:
+        """The operations since `version`; None if they are not known, or are more than a client can be sent at once."""
+        try:
+            missed = self.document.since(version)
+        except VersionMismatch:
+            return None
+        size = sum(committed.submission.size for committed in missed)
+        return missed if size <= self._settings.max_recovery_bytes else None
 
     # --- presence -----------------------------------------------------------------------------------------------------
 
@@ -215,11 +228,10 @@ class Room:
         """Takes a selection that came as JSON; it is bound to the version that it names (V5)."""
         for index, selected in enumerate(change.ranges):
             for end in ("anchor", "head"):
-                if not isinstance(getattr(selected, end), int):
-                    raise InvalidMessage(
-                        f"a position in a document of type {self.document.type.name!r} is a number",
-                        path=f"payload.ranges[{index}].{end}",
-                    )
+                try:
+                    self.document.type.check_position(getattr(selected, end))
+                except OperationError as error:
+                    raise InvalidMessage(error.reason, path=f"payload.ranges[{index}].{end}") from None
         version = self.document.version if change.version is None else change.version
         if version > self.document.version:
             raise VersionMismatch("the version is newer than the document", version=self.document.version)

@@ -44,10 +44,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
+from fastcollab.ot._json1 import Json1Type
+from fastcollab.ot._rich_text import RichTextType
 from fastcollab.ot._text import TextType
+from fastcollab.ot.absent import ABSENT
+from fastcollab.ot.conflicts import Conflict, ConflictKind
 from fastcollab.ot.errors import OperationError
 
-__all__ = ["DocumentType", "OperationError", "Side", "register", "types"]
+__all__ = ["ABSENT", "Conflict", "ConflictKind", "DocumentType", "OperationError", "Side", "register", "types"]
 
 Side = Literal["left", "right"]
 """Which of two contending operations goes first: the one on the left."""
@@ -57,8 +61,9 @@ class DocumentType(Protocol):
     """What a type of document must provide.
 
     Documents and operations are JSON values of Python (``None``, ``bool``, ``int``, ``float``, ``str``,
-    ``list``, ``dict``). No method changes its arguments, and no result shares a list or a dict with them.
-    Every method raises `OperationError` for an operation that is malformed or does not fit its document.
+    ``list``, ``dict``); `ABSENT` is a document that does not exist, where a type knows such. No method changes
+    its arguments, and no result shares a list or a dict with them. Every method raises `OperationError` for an
+    operation that is malformed or does not fit its document.
 
     The laws, for operations ``a`` and ``b`` that are valid for the document ``d``, and ``c`` that is valid
     after ``a``::
@@ -86,6 +91,10 @@ class DocumentType(Protocol):
         """
         ...
 
+    def check_position(self, position: Any) -> None:
+        """Refuses what is no position in documents of this type, such as one end of a selection."""
+        ...
+
     def apply(self, document: Any, operation: Any) -> Any:
         """The document after the operation."""
         ...
@@ -103,7 +112,7 @@ class DocumentType(Protocol):
         ...
 
     def transform_position(self, position: Any, operation: Any, side: Side = "left") -> Any:
-        """Where a cursor or one end of a selection is after the operation.
+        """Where a cursor or one end of a selection is after the operation; None: what it was on is gone.
 
         Of the position and what is inserted exactly there, the one on the left goes first: on the ``left``
         side a position stays before the insertion, on the ``right`` it moves behind it.
@@ -135,3 +144,5 @@ def register(document_type: DocumentType) -> None:
 
 
 register(TextType())
+register(Json1Type(types))
+register(RichTextType())

@@ -1,5 +1,7 @@
 from typing import Final, Literal
 
+from fastcollab.ot._text_documents import LiveText
+
 Component = int | str | dict[str, int] | dict[str, str]
 TextOperation = list[Component]
 
@@ -11,6 +13,7 @@ class TextType:
     @property
     def name(self) -> str: ...
     def create(self, initial: str | None = None) -> str: ...
+    def open(self, content: str) -> LiveText: ...
     def check(
         self,
         operation: object,
@@ -18,6 +21,7 @@ class TextType:
         max_components: int = ...,
         max_text: int = ...,
     ) -> None: ...
+    def check_position(self, position: object) -> None: ...
     def apply(self, document: str, operation: TextOperation) -> str: ...
     def transform(
         self, operation: TextOperation, other: TextOperation, side: Literal["left", "right"]

@@ -283,6 +283,8 @@ def _room_settings(config: Config) -> RoomSettings:
         update_interval=_ns(config.presence.update_interval_ms),
         cursor_updates=config.limits.cursor_updates,
         cursor_burst=config.limits.burst,
+        # Half of what may wait for a connection: more would end it, and it would ask for the same again.
+        max_recovery_bytes=config.client.max_outbound_bytes // 2,
     )
 
 

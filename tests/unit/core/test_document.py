@@ -109,7 +109,7 @@ class TestTwice:
         first = submission(["a"], 0)
         document.submit(first, now=0)
         for _ in range(5):
-            commit(document, ["b"], now=59 * SECOND)
+            commit(document, ["b"], now=60 * SECOND)
         assert document.oldest == 4
         assert document.submit(first, now=60 * SECOND) == 1
 
@@ -150,6 +150,19 @@ class TestVersions:
         assert caught.value.details == {"version": 10, "oldest": 6}
         commit(document, ["a"], version=6)
         assert document.content == "a" + "x" * 10
+
+    def test_ot6_a_version_too_old_for_so_large_an_operation(self) -> None:
+        document = text_document("x" * 2_500)
+        for _ in range(400):
+            commit(document, ["x"])
+        parts: list[Any] = [part for _ in range(2_500) for part in (1, "y")]
+        with pytest.raises(VersionMismatch, match="too old for so large") as caught:
+            document.submit(submission(parts, 0), 0)
+        assert caught.value.details == {"version": 400, "oldest": 0}
+        assert document.version == 400
+        # The same with what it has missed, and a small one as late, are no trouble.
+        commit(document, parts, version=400)
+        commit(document, ["z"], version=0)
 
     def test_ot6_the_history_is_bounded_by_bytes_too(self) -> None:
         document = text_document(limits=HistoryLimits(bytes=100))
@@ -246,7 +259,7 @@ class TestRefusals:
         assert document.version == 0
 
     @pytest.mark.parametrize("filling", ["x" * 10, "é" * 5, "👩👩xx", "\x00" * 10, '"' * 10, "漢漢漢x"])
-    def test_ot7_documents_are_bounded_in_bytes_of_utf8(self, filling: str) -> None:
+    def test_ot7_texts_are_bounded_in_bytes_of_utf8(self, filling: str) -> None:
         document = text_document(limits=HistoryLimits(max_document_bytes=10))
         commit(document, [filling])
         with pytest.raises(InvalidMessage) as caught:

@@ -239,6 +239,18 @@ class TestLeaving:
         room.tick(at(10))
         assert room.deserted
 
+    def test_who_left_and_comes_again_does_not_wait_for_what_was_before(self) -> None:
+        ada, bob = session_of("ada"), session_of("bob")
+        room = room_of(ada, bob)
+        for head in (1, 2):
+            tell(ada, "selection_change", selection((head, head)))
+            tell(ada, "presence_update", {"presence": {"data": head}})
+        room.leave(ada)
+        assert room.next_due() is None
+        enter(room, ada)
+        assert received(tell(ada, "selection_change", selection((3, 3))), bob)
+        assert received(tell(ada, "presence_update", {"presence": {"data": 3}}), bob)
+
     def test_r7_without_a_grace_period_a_loss_is_a_departure(self) -> None:
         ada, bob = session_of("ada"), session_of("bob")
         room_of(ada, bob, settings=RoomSettings(grace_period=0))
@@ -661,10 +673,30 @@ class TestRecovery:
         assert joined.document_state.data == "xxxxx"
         assert missed == []
 
-    @pytest.mark.parametrize("version", [2, 6])
-    def test_ot9_what_is_not_kept_cannot_be_sent(self, version: int) -> None:
+    def test_ot9_a_version_that_was_never_reached_is_of_another_life(self) -> None:
+        room = self.missed()
+        joined, missed = self.rejoin(room, lastSyncVersion=6, epoch=room.document.epoch)
+        assert joined.recovery == messages.Recovery(recovered=False, reason="epoch_changed")
+        assert joined.document_state.data == "xxxxx"
+        assert missed == []
+
+    def test_ot9_more_than_may_wait_for_a_connection_is_not_sent(self) -> None:
+        document = text_document()
+        writer = session_of("bob", 2)
+        room = room_of(writer, settings=RoomSettings(max_recovery_bytes=450), document=document)
+        for version in range(5):
+            writer.receive(message("operation", {"operation": ["x"], "version": version}), 100, START)
+        few, missed = self.rejoin(room, lastSyncVersion=1, epoch=document.epoch)
+        assert few.recovery == messages.Recovery(recovered=True, missed=4)
+        assert len(missed) == 4
+        all_of_them, none = self.rejoin(room, lastSyncVersion=0, epoch=document.epoch)
+        assert all_of_them.recovery == messages.Recovery(recovered=False, reason="gap_trimmed")
+        assert all_of_them.document_state.data == "xxxxx"
+        assert none == []
+
+    def test_ot9_what_is_not_kept_cannot_be_sent(self) -> None:
         room = self.missed(HistoryLimits(operations=2))
-        joined, missed = self.rejoin(room, lastSyncVersion=version, epoch=room.document.epoch)
+        joined, missed = self.rejoin(room, lastSyncVersion=2, epoch=room.document.epoch)
         assert joined.recovery == messages.Recovery(recovered=False, reason="gap_trimmed")
         assert joined.document_state.data == "xxxxx"
         assert missed == []

@@ -1,0 +1,3 @@
+# Only the class of running compositions, which Python code does not use.
+
+class Composition: ...

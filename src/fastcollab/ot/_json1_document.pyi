@@ -1,0 +1,3 @@
+# Only the class of running applications, which Python code does not use.
+
+class Application: ...

@@ -1,0 +1,3 @@
+# Only the class of running inversions, which Python code does not use.
+
+class Inversion: ...

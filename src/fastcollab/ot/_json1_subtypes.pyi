@@ -1,0 +1,13 @@
+from collections.abc import Mapping
+from typing import Any
+
+class Subtype:
+    @property
+    def name(self) -> str: ...
+
+class Subtypes:
+    def __init__(self, registry: Mapping[str, Any]) -> None: ...
+    @property
+    def text(self) -> Subtype: ...
+    @property
+    def number(self) -> Subtype: ...

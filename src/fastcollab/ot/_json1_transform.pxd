@@ -1,0 +1,3 @@
+from fastcollab.ot._json1_subtypes cimport Subtypes
+
+cdef object try_transform(object operation, object other, bint left, Subtypes subtypes)

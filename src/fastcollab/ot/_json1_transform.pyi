@@ -1,0 +1,3 @@
+# Only the class of running transformations, which Python code does not use.
+
+class Transformation: ...

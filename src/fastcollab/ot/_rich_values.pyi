@@ -1,0 +1,3 @@
+from typing import Final
+
+MAX_DEPTH: Final[int]
