@@ -173,7 +173,7 @@ class RawClient:
 
     async def read_frame(self) -> tuple[int, bytes]:
         """Opcode and payload of the gateway's next frame; raises IncompleteReadError at the end of the stream."""
-        first, second = await self.reader.readexactly(2)
+        first, second = await asyncio.wait_for(self.reader.readexactly(2), 10)
         size = second
         if size == 126:
             [size] = struct.unpack(">H", await self.reader.readexactly(2))

@@ -504,6 +504,43 @@ async def test_a_batch_behind_a_join_is_carried_out_in_order(gateway: Gateway, m
                 assert (await sender.read_message("pong"))["timestamp"] == 100 * number + count
 
 
+async def test_an_inbox_is_bounded(gateway: Gateway, make_token: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is beyond waits in the socket, also after an inbox that was filled by a batch and not by the socket."""
+    documents = gateway._dispatcher.rooms._documents
+    open_document = documents.open
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def open_slowly(room_id: str, document_type: str) -> Any:
+        if room_id == "far away":
+            asked.set()
+            await answer.wait()
+        return await open_document(room_id, document_type)
+
+    monkeypatch.setattr(documents, "open", open_slowly)
+    pings = 20_000
+    async with raw_client(gateway, make_token("1")) as sender:
+        await sender.read_message("connected")
+        for room in ("first", "second"):
+            inside = [envelope("join_room", {"roomId": room}), *[envelope("ping", {"timestamp": 0}) for _ in range(99)]]
+            sender.send("batch", {"messages": inside, "compressed": False})
+            await sender.read_message("room_joined")
+            for _ in range(99):
+                await sender.read_message("pong")
+        sender.send("join_room", {"roomId": "far away"})
+        for number in range(pings):
+            sender.send("ping", {"timestamp": number})
+        await asked.wait()
+        await asyncio.sleep(0.2)
+        inbox = connection_of(gateway, "1").inbox
+        assert inbox is not None
+        waiting = len(inbox)
+        answer.set()
+        assert 64 <= waiting < 1000
+        assert (await sender.read_message("room_joined"))["roomId"] == "far away"
+        for number in range(pings):
+            assert (await sender.read_message("pong"))["timestamp"] == number
+
+
 async def test_who_is_refused_with_much_in_the_inbox_is_closed_in_order(gateway: Gateway) -> None:
     async with raw_client(gateway) as sender:
         sender.send("connect", {"token": "forged", "deviceId": "d", "clientVersion": "1"})
