@@ -58,9 +58,13 @@ def hold(document_type: ot.DocumentType, document: Any, a: Any, b: Any, c: Any, 
     after_a = attempt(document_type.apply, document, a)
     after_b = attempt(document_type.apply, document, b)
     if after_a is not REFUSED and after_b is not REFUSED:
-        by_a = document_type.apply(after_a, document_type.transform(b, a, "right"))
-        by_b = document_type.apply(after_b, document_type.transform(a, b, "left"))
-        assert equal(by_a, by_b), "convergence"
+        # json1 refuses to transform two edits of one value as different types; then both ways do.
+        b_after_a = attempt(document_type.transform, b, a, "right")
+        a_after_b = attempt(document_type.transform, a, b, "left")
+        assert (b_after_a is REFUSED) == (a_after_b is REFUSED), "convergence"
+        if b_after_a is not REFUSED:
+            by_a = document_type.apply(after_a, b_after_a)
+            assert equal(by_a, document_type.apply(after_b, a_after_b)), "convergence"
     if after_a is not REFUSED:
         inverse = document_type.invert(a, document)
         assert equal(document_type.apply(after_a, inverse), document), "inversion"

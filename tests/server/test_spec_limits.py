@@ -275,6 +275,7 @@ class Broken:
     """A type of document with a bug: everything is as for text, but for one operation that makes it fall over."""
 
     name = "broken"
+    open = None  # no live documents of its own: they would be those of text, which work
 
     def __getattr__(self, name: str) -> Any:
         return getattr(ot.types["text"], name)
