@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 import uuid
 from typing import Any
@@ -57,6 +58,9 @@ async def test_two_clients_write_one_json_document(start_gateway: Any, make_toke
         assert shown["ranges"] == selection["ranges"]
         await tell(ann, "selection_change", {"ranges": [{"anchor": ["title", 0], "head": 4}], "color": "red"})
         assert (await hear(ann, "error"))["details"]["path"] == "payload.ranges[0].head"
+        # A frame has room for numbers only (B4).
+        await ann.send(struct.pack(">HIffI", 2, 0, 1, 2, 0))
+        assert (await hear(ann, "error"))["details"]["path"] == "frame"
     finally:
         await ann.close()
         await bob.close()

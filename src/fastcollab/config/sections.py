@@ -239,7 +239,7 @@ class LimitsConfig(Section):
 class RoomsConfig(Section):
     """Rooms and what may be done in them."""
 
-    default_document_type: Literal["json1", "text"] = "text"
+    default_document_type: Literal["json1", "rich-text", "text"] = "text"
     """Type of a room's document where the first to join names none."""
 
     default_permission: Literal["none", "read", "write", "admin"] = "write"

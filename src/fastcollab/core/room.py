@@ -243,6 +243,11 @@ class Room:
 
     def select_by_frame(self, session: Session, anchor: int, head: int) -> None:
         """Takes note of a selection that comes as a frame, which the server puts into `selections` itself (B4)."""
+        try:
+            self.document.type.check_position(anchor)
+        except OperationError:
+            kind = self.document.type.name
+            raise InvalidMessage(f"positions in a document of type {kind!r} are no numbers", path="frame") from None
         participant = self._participant(session)
         selected = messages.SelectionRange(anchor, head)
         participant.selection = messages.Selection([selected], participant.identity.color, self.document.version)

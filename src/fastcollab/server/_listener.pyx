@@ -14,7 +14,7 @@ Python object with these methods (typed in the stub as `ConnectionHandler`)::
     refused_frame(connection, fault)          a binary message that is no frame
     no_active_room(connection)                a frame that has nowhere to go
     began_binary(connection)                  the first frame
-    selected(connection, anchor, head)        a selection frame, before it is put into the batch
+    selected(connection, anchor, head)        a selection frame, before it is put into the batch; False: refused
     too_long(connection, size)                a message over the limit, which was dropped
     writable(connection)                      all that waited has been sent
     closing(connection, failed)               a close frame was sent; failed: do not wait for the answer
@@ -156,9 +156,9 @@ cdef class Connection(WSListener):
             self.sends_binary = True
             self.handler.began_binary(self)
         is_cursor = load_u16(data) == CURSOR
-        if not is_cursor:
-            # First, since what is put may be sent on at once.
-            self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10))
+        # A selection is told first, since what is put may be sent on at once.
+        if not is_cursor and not self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10)):
+            return 0
         due = self.active.channel.put(self.active, is_cursor, data, size)
         self.pump.schedule(self.active.channel, due)
         return 0

@@ -106,10 +106,15 @@ class Dispatcher:
     def began_binary(self, connection: Connection) -> None:
         self._set_modes(connection)
 
-    def selected(self, connection: Connection, anchor: int, head: int) -> None:
+    def selected(self, connection: Connection, anchor: int, head: int) -> bool:
         room = connection.session.active_room
         assert room is not None
-        room.select_by_frame(connection.session, anchor, head)
+        try:
+            room.select_by_frame(connection.session, anchor, head)
+        except InvalidMessage as error:
+            self._tell(connection.session, error)
+            return False
+        return True
 
     def too_long(self, connection: Connection, size: int) -> None:
         limit = self._settings.limits.max_message_bytes
