@@ -60,7 +60,7 @@ class LoadOptions:
     seconds: float = 10.0
     warmup: float = 1.0
     drain: float = 3.0
-    grid: float = 0.001
+    grid: float = 0.002
     burst: bool = False
     plain: bool = False
     url: str | None = None
