@@ -215,7 +215,7 @@ class LimitsConfig(Section):
     """How fast clients may send, and how much of the gateway one user may take."""
 
     cursor_updates: int = Field(default=60, ge=1, le=1_000_000)
-    """Cursor updates per second of one connection."""
+    """Cursor updates per second of one participant."""
 
     operations: int = Field(default=30, ge=1, le=1_000_000)
     """Operations per second of one connection."""
@@ -230,7 +230,7 @@ class LimitsConfig(Section):
     """Connections of one user at a time."""
 
     rooms_per_user: int = Field(default=10, ge=1, le=1_000_000)
-    """Rooms that one user may be in at a time."""
+    """Rooms that one connection may be in at a time."""
 
     connections: int = Field(default=0, ge=0, le=10_000_000)
     """Connections of the whole gateway; 0: no limit."""
