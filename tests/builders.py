@@ -8,7 +8,7 @@ import json
 from typing import Any, TypeVar
 
 from fastcollab import messages, ot
-from fastcollab.core.document import Document, HistoryLimits, Submission
+from fastcollab.core.document import Document, DocumentLimits, Submission
 from fastcollab.core.effects import Effect, Send
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
@@ -72,8 +72,8 @@ def session_of(user_id: str = "ada", numeric_id: int | None = None, limits: mess
     return session
 
 
-def text_document(content: str = "", limits: HistoryLimits | None = None) -> Document:
-    return Document(ot.types["text"], limits or HistoryLimits(), content)
+def text_document(content: str = "", limits: DocumentLimits | None = None) -> Document:
+    return Document(ot.types["text"], limits or DocumentLimits(), content)
 
 
 def new_room(room_id: str = "plans", settings: RoomSettings | None = None, document: Document | None = None) -> Room:

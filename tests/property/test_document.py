@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fastcollab import ot
-from fastcollab.core.document import Committed, Document, HistoryLimits, Submission, checksum
+from fastcollab.core.document import Committed, Document, DocumentLimits, Submission, checksum
 from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
 
@@ -52,7 +52,7 @@ class DocumentMachine(RuleBasedStateMachine):
         octets=st.integers(20, 80),
     )
     def start(self, operations: int, size: int, seconds: int, octets: int) -> None:
-        self.limits = HistoryLimits(
+        self.limits = DocumentLimits(
             operations=operations, bytes=size, seconds=seconds, max_operation_bytes=60, max_document_bytes=octets
         )
         self.document = Document(text, self.limits)
@@ -178,7 +178,7 @@ class TestDocumentMachine(DocumentMachine.TestCase):  # type: ignore[misc]
 
 @given(st.data(), st.integers(1, 8))
 def test_ot8_a_checksum_at_an_old_version_is_that_of_the_document_recomputed(data: st.DataObject, count: int) -> None:
-    document = Document(text, HistoryLimits(), data.draw(TEXTS))
+    document = Document(text, DocumentLimits(), data.draw(TEXTS))
     initial = document.content
     for index in range(count):
         document.submit(Submission("ada", 1, str(index), operation_on(data, document.content), document.version, 10), 0)

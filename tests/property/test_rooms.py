@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.builders import LIMITS, envelope, message, new_room, session_of, text_document
 
 from fastcollab import _binary, messages, ot
-from fastcollab.core.document import HistoryLimits
+from fastcollab.core.document import DocumentLimits
 from fastcollab.core.effects import Effect, Entered, Flush, Left, Send, Wake
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
@@ -120,7 +120,7 @@ class RoomMachine(RuleBasedStateMachine):
         self.now = 1_000 * SECOND
         self.room = new_room(
             settings=RoomSettings(cursor_updates=20, cursor_burst=0.1),
-            document=text_document(limits=HistoryLimits(operations=history)),
+            document=text_document(limits=DocumentLimits(operations=history)),
         )
         self.room.cursors.lists_changes = self.room.selections.lists_changes = True
         self.timer: int | None = None

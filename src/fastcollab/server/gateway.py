@@ -13,7 +13,7 @@ from typing import Any, Self
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from fastcollab.config import Config
-from fastcollab.core.document import HistoryLimits
+from fastcollab.core.document import DocumentLimits
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import RoomSettings
@@ -288,9 +288,9 @@ def _room_settings(config: Config) -> RoomSettings:
     )
 
 
-def _history_limits(config: Config) -> HistoryLimits:
+def _history_limits(config: Config) -> DocumentLimits:
     documents = config.documents
-    return HistoryLimits(
+    return DocumentLimits(
         operations=documents.history_operations,
         bytes=documents.history_bytes,
         seconds=documents.history_seconds,

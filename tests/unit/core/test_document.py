@@ -9,7 +9,7 @@ import orjson
 import pytest
 from tests.builders import submission, text_document
 
-from fastcollab.core.document import Committed, Document, HistoryLimits, checksum
+from fastcollab.core.document import Committed, Document, DocumentLimits, checksum
 from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, ErrorCode, InvalidMessage, VersionMismatch
 
@@ -20,7 +20,7 @@ def commit(document: Document, operation: Any, version: int | None = None, now: 
     return outcome
 
 
-def typed(count: int, limits: HistoryLimits | None = None) -> Document:
+def typed(count: int, limits: DocumentLimits | None = None) -> Document:
     """A document into which `count` characters were typed, one after the other."""
     document = text_document(limits=limits)
     for index in range(count):
@@ -72,7 +72,7 @@ class TestCommit:
 
     def test_an_epoch_that_is_known_is_kept(self) -> None:
         document = text_document()
-        assert Document(document.type, HistoryLimits(), "abc", epoch="e1").epoch == "e1"
+        assert Document(document.type, DocumentLimits(), "abc", epoch="e1").epoch == "e1"
 
 
 class TestTwice:
@@ -105,7 +105,7 @@ class TestTwice:
         assert document.content == "a"
 
     def test_ot5_results_outlive_the_history_for_a_while(self) -> None:
-        document = text_document(limits=HistoryLimits(operations=2, seconds=60))
+        document = text_document(limits=DocumentLimits(operations=2, seconds=60))
         first = submission(["a"], 0)
         document.submit(first, now=0)
         for _ in range(5):
@@ -114,7 +114,7 @@ class TestTwice:
         assert document.submit(first, now=60 * SECOND) == 1
 
     def test_ot5_results_are_forgotten_after_that(self) -> None:
-        document = text_document(limits=HistoryLimits(operations=2, seconds=60))
+        document = text_document(limits=DocumentLimits(operations=2, seconds=60))
         first = submission(["a"], 0)
         document.submit(first, now=0)
         for _ in range(3):
@@ -123,7 +123,7 @@ class TestTwice:
             document.submit(first, now=61 * SECOND)
 
     def test_ot5_results_live_as_long_as_the_history_even_if_time_is_over(self) -> None:
-        document = text_document(limits=HistoryLimits(operations=2, seconds=0))
+        document = text_document(limits=DocumentLimits(operations=2, seconds=0))
         first = submission(["a"], 0)
         document.submit(first, now=0)
         commit(document, ["b"], now=3600 * SECOND)
@@ -144,7 +144,7 @@ class TestVersions:
         assert caught.value.details == {"version": 3, "oldest": 0}
 
     def test_ot6_a_version_older_than_the_history(self) -> None:
-        document = typed(10, HistoryLimits(operations=4))
+        document = typed(10, DocumentLimits(operations=4))
         with pytest.raises(VersionMismatch) as caught:
             document.submit(submission(["a"], 5), 0)
         assert caught.value.details == {"version": 10, "oldest": 6}
@@ -165,13 +165,13 @@ class TestVersions:
         commit(document, ["z"], version=0)
 
     def test_ot6_the_history_is_bounded_by_bytes_too(self) -> None:
-        document = text_document(limits=HistoryLimits(bytes=100))
+        document = text_document(limits=DocumentLimits(bytes=100))
         for _ in range(10):
             commit(document, ["x"], size=30)
         assert document.oldest == 7
 
     def test_ot6_the_newest_operation_is_kept_however_large(self) -> None:
-        document = text_document(limits=HistoryLimits(bytes=100))
+        document = text_document(limits=DocumentLimits(bytes=100))
         commit(document, ["x"], size=10)
         commit(document, ["x"], size=1_000)
         assert (document.oldest, document.version) == (1, 2)
@@ -179,7 +179,7 @@ class TestVersions:
         assert document.oldest == 2
 
     def test_since_gives_what_was_missed_in_order(self) -> None:
-        document = typed(5, HistoryLimits(operations=3))
+        document = typed(5, DocumentLimits(operations=3))
         assert [committed.version for committed in document.since(3)] == [4, 5]
         assert document.since(5) == []
         assert [committed.operation for committed in document.since(2)] == [[2, "x"], [3, "x"], [4, "x"]]
@@ -188,7 +188,7 @@ class TestVersions:
                 document.since(version)
 
     def test_content_at_takes_back_what_was_done_since(self) -> None:
-        document = text_document("abc", HistoryLimits(operations=3))
+        document = text_document("abc", DocumentLimits(operations=3))
         contents = []
         for operation in ([{"d": 1}], [2, "é👩"], [1, {"d": 2}, "\x00"], ["z"]):
             contents.append(document.content)
@@ -247,7 +247,7 @@ class TestRefusals:
         ("text", "good"), [("x" * 96, True), ("é" * 48, True), ("x" * 97, False), ("\x00" * 17, False)]
     )
     def test_ot7_operations_are_bounded_in_bytes_of_json(self, text: str, good: bool) -> None:
-        document = text_document(limits=HistoryLimits(max_operation_bytes=100))
+        document = text_document(limits=DocumentLimits(max_operation_bytes=100))
         if good:
             # The message around it may be longer.
             commit(document, [text], size=1_000)
@@ -260,7 +260,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("filling", ["x" * 10, "é" * 5, "👩👩xx", "\x00" * 10, '"' * 10, "漢漢漢x"])
     def test_ot7_texts_are_bounded_in_bytes_of_utf8(self, filling: str) -> None:
-        document = text_document(limits=HistoryLimits(max_document_bytes=10))
+        document = text_document(limits=DocumentLimits(max_document_bytes=10))
         commit(document, [filling])
         with pytest.raises(InvalidMessage) as caught:
             document.submit(submission(["x"], 1), 0)
@@ -269,7 +269,7 @@ class TestRefusals:
         commit(document, [{"d": 1}])
 
     def test_ot7_late_operations_count_with_what_others_wrote(self) -> None:
-        document = text_document(limits=HistoryLimits(max_document_bytes=10))
+        document = text_document(limits=DocumentLimits(max_document_bytes=10))
         commit(document, ["x" * 6], version=0)
         with pytest.raises(InvalidMessage):
             document.submit(submission(["y" * 6], 0), 0)
@@ -317,7 +317,7 @@ class TestChecksum:
         assert (document.content, document.version) == ("abcd", 1)
 
     def test_ot8_the_version_is_looked_at_first(self) -> None:
-        document = typed(10, HistoryLimits(operations=2))
+        document = typed(10, DocumentLimits(operations=2))
         with pytest.raises(VersionMismatch):
             document.submit(submission(["a"], 1, checksum="00000000"), 0)
 

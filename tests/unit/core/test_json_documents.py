@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from fastcollab import ot
-from fastcollab.core.document import Document, HistoryLimits, Submission, checksum
+from fastcollab.core.document import Document, DocumentLimits, Submission, checksum
 from fastcollab.errors import InvalidMessage
 
 
@@ -16,7 +16,7 @@ def submit(document: Document, operation: Any, version: int, message_id: str) ->
 
 @pytest.fixture
 def document() -> Document:
-    return Document(ot.types["json1"], HistoryLimits())
+    return Document(ot.types["json1"], DocumentLimits())
 
 
 def test_a_late_operation_is_transformed_over_what_was_committed(document: Document) -> None:

@@ -23,7 +23,7 @@ from tests.builders import (
 )
 
 from fastcollab import _binary, messages
-from fastcollab.core.document import HistoryLimits
+from fastcollab.core.document import DocumentLimits
 from fastcollab.core.effects import Effect, Entered, Flush, Left, Wake
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
@@ -617,7 +617,7 @@ class TestOperations:
 
 
 class TestRecovery:
-    def missed(self, limits: HistoryLimits | None = None) -> Room:
+    def missed(self, limits: DocumentLimits | None = None) -> Room:
         """A room in which Bob has made five operations."""
         bob = session_of("bob", 2)
         room = room_of(bob, document=text_document(limits=limits))
@@ -695,7 +695,7 @@ class TestRecovery:
         assert none == []
 
     def test_ot9_what_is_not_kept_cannot_be_sent(self) -> None:
-        room = self.missed(HistoryLimits(operations=2))
+        room = self.missed(DocumentLimits(operations=2))
         joined, missed = self.rejoin(room, lastSyncVersion=2, epoch=room.document.epoch)
         assert joined.recovery == messages.Recovery(recovered=False, reason="gap_trimmed")
         assert joined.document_state.data == "xxxxx"

@@ -8,7 +8,7 @@ import pytest
 from tests.generators import text as cases
 
 from fastcollab import ot
-from fastcollab.core.document import Document, HistoryLimits, Submission
+from fastcollab.core.document import Document, DocumentLimits, Submission
 from fastcollab.errors import InvalidMessage
 from fastcollab.ot.live import LiveDocument, open_document
 
@@ -162,7 +162,7 @@ def test_what_does_not_exist_has_no_size() -> None:
 @pytest.mark.parametrize("length", [20, LONG])
 def test_a_document_that_would_become_too_large_stays_as_it_was(length: int) -> None:
     content = "é" * length
-    limits = HistoryLimits(max_document_bytes=2 * length + 5)
+    limits = DocumentLimits(max_document_bytes=2 * length + 5)
     document = Document(text, limits, content)
     with pytest.raises(InvalidMessage) as refused:
         document.submit(submission("1", ["123", length, "456"], 0), 0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fastcollab import ot
-from fastcollab.core.document import Document, HistoryLimits
+from fastcollab.core.document import Document, DocumentLimits
 from fastcollab.core.room import RoomSettings
 from fastcollab.engines.memory import MemoryDocuments
 from fastcollab.server._fanout import FlushPacer
@@ -21,7 +21,7 @@ class SlowDocuments(MemoryDocuments):
     """Documents that are further away. What was called, with those that have returned in brackets, is in `calls`."""
 
     def __init__(self) -> None:
-        super().__init__(HistoryLimits())
+        super().__init__(DocumentLimits())
         self.calls: list[str] = []
 
     async def open(self, room_id: str, document_type: str) -> Document:
