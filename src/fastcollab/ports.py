@@ -80,7 +80,7 @@ class StoredDocument(msgspec.Struct, frozen=True):
 
 
 class DocumentSummary(msgspec.Struct, frozen=True):
-    """What a list of documents says of each; `changed_at` is Unix time in ms, `log_bytes` the size of its operations."""
+    """What a list says of each document; `changed_at` is Unix time in ms, `log_bytes` the size of its operations."""
 
     room_id: str
     type: str
@@ -118,8 +118,8 @@ class DocumentStore(Protocol):
         """Appends operations to the log, all or none.
 
         Raises :class:`LogMoved` unless the first one's version is the next one of the document in this epoch, and
-        :class:`AlreadyCommitted` if some of their authors are known; then nothing was changed. Atomic: of two at once
-        that begin with the same version, one succeeds.
+        :class:`AlreadyCommitted` if it is, but some of their authors are known; then nothing was changed. Atomic: of
+        two at once that begin with the same version, one succeeds.
         """
         ...
 

@@ -24,7 +24,7 @@ message became (OT5): the newest are known here, and the store knows them all.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -38,6 +38,10 @@ from fastcollab.ot.live import open_document
 
 #: How many parts of operations one submission may be transformed over: some 0.1 s of work.
 MAX_TRANSFORMS = 2_000_000
+
+
+#: Stands for the content of a document that nobody has written to; None is a document of JSON.
+_NEW: Any = object()
 
 
 class Author(NamedTuple):
@@ -67,7 +71,10 @@ class DocumentLimits:
 
 
 class Submission(msgspec.Struct, frozen=True):
-    """An operation as it came; `size` is the length of its message as JSON, in bytes."""
+    """An operation as it came; `size` is the length of its message as JSON, in bytes.
+
+    One that was `made_here` for its sender has to be told to the sender too.
+    """
 
     user_id: str
     numeric_id: int
@@ -76,6 +83,7 @@ class Submission(msgspec.Struct, frozen=True):
     version: int
     size: int
     checksum: str | None = None
+    made_here: bool = False
 
     @property
     def author(self) -> Author:
@@ -106,14 +114,15 @@ class Committed(msgspec.Struct, frozen=True):
 class Document:
     """The document of one room, in its newest version, with the newest part of its history.
 
-    `content` is the document at `version`, and `oldest` the first version of which the log knows what came after.
+    `content` is the document at `version`, a value of the type `document_type`, and `oldest` the first version of which
+    the log knows what came after.
     """
 
     def __init__(
         self,
         document_type: DocumentType,
         limits: DocumentLimits,
-        content: Any = None,
+        content: Any = _NEW,
         *,
         epoch: str | None = None,
         version: int = 0,
@@ -123,7 +132,7 @@ class Document:
         self.epoch = epoch or new_epoch()
         self.version = version
         self.staged: list[Committed] = []
-        self._live = open_document(document_type, document_type.create(content))
+        self._live = open_document(document_type, document_type.create() if content is _NEW else content)
         self._limits = limits
         self._log_begins = version if oldest is None else oldest
         self._history: list[Committed] = []
@@ -170,7 +179,8 @@ class Document:
         author = submission.author
         if (known := self._results.get(author)) is not None:
             return known
-        self._check_version(submission.version)
+        # A client that is alone may have sent more before it has heard of the first.
+        self._check_version(submission.version, self._newest)
         try:
             self.type.check(submission.operation)
             self._check_operation_size(submission)
@@ -178,9 +188,7 @@ class Document:
                 self._check_checksum(submission)
             self._check_lateness(submission)
             operation = submission.operation
-            for earlier in self.since(submission.version):
-                operation = self.type.transform(operation, earlier.operation, "left")
-            for earlier in self.staged:
+            for earlier in self._since(submission.version):
                 operation = self.type.transform(operation, earlier.operation, "left")
             inverse = self._live.apply(operation)
         except OperationError as error:
@@ -193,7 +201,7 @@ class Document:
                 limit=self._limits.max_document_bytes,
                 size=size,
             )
-        version = self.version + len(self.staged) + 1
+        version = self._newest + 1
         self.staged.append(
             Committed(
                 version,
@@ -238,14 +246,14 @@ class Document:
             self.version += 1
         self._remember(entries)
 
-    def recognise(self, results: dict[Author, int]) -> None:
+    def recognise(self, results: Mapping[Author, int]) -> None:
         """These messages became these versions, as the store knows."""
         self._results.update(results)
 
     # --- history ------------------------------------------------------------------------------------------------------
 
     def lacks(self, version: int) -> bool:
-        """Whether :meth:`since` needs operations that are not here, and that :meth:`recall` has to bring back."""
+        """Whether operations since that version are not here, and :meth:`recall` has to bring them back."""
         return self.oldest <= version < self.known_since
 
     @property
@@ -264,17 +272,23 @@ class Document:
         """The operations that lead from `version` to the newest; raises :class:`VersionMismatch` if the log does not
         have them. They must be here (:meth:`lacks`).
         """
-        self._check_version(version)
+        self._check_version(version, self.version)
         missed = self.version - version
         assert missed <= len(self._history), "the operations have not been recalled"
         return self._history[len(self._history) - missed :]
 
+    def _since(self, version: int) -> list[Committed]:
+        """Those, and the staged ones."""
+        if version > self.version:
+            return self.staged[version - self.version :]
+        return self.since(version) + self.staged
+
     def content_at(self, version: int) -> Any:
-        """The content at an older version, by taking back what was done since; raises :class:`VersionMismatch` if
-        that cannot be done from what is here.
+        """The content at an older version, or a staged one, by taking back what was done since; raises
+        :class:`VersionMismatch` if that cannot be done from what is here.
         """
-        newest = self.version + len(self.staged)
-        if not newest - len(self._inverses) <= version <= self.version:
+        newest = self._newest
+        if not newest - len(self._inverses) <= version <= newest:
             raise VersionMismatch("the version is not known any more", version=self.version, oldest=self.oldest)
         undoing = self._inverses[len(self._inverses) - (newest - version) :][::-1]
         # Each application copies the document, so they are made one first: neighbours with neighbours, since a
@@ -285,11 +299,15 @@ class Document:
         content = self._live.content()
         return self.type.apply(content, undoing[0]) if undoing else content
 
-    def snapshot_taken(self, version: int, log_begins: int) -> None:
-        """The store has a snapshot of `version`, and has trimmed the log to what came after `log_begins`."""
-        self._snapshot_version = version
-        self._bytes_since_snapshot = sum(entry.size for entry in self._history if entry.version > version)
-        self._log_begins = log_begins
+    def take_snapshot(self) -> tuple[int, Any]:
+        """The newest version and its content, from which the next snapshot is as far away as after an opening."""
+        self._snapshot_version = self.version
+        self._bytes_since_snapshot = 0
+        return self.version, self.content
+
+    def trimmed(self, oldest: int) -> None:
+        """The log has been trimmed to what came after `oldest`."""
+        self._log_begins = max(self._log_begins, oldest)
 
     def _remember(self, entries: Iterable[Committed]) -> None:
         for entry in entries:
@@ -318,10 +336,14 @@ class Document:
 
     # --- judging ------------------------------------------------------------------------------------------------------
 
-    def _check_version(self, version: int) -> None:
-        if not self.oldest <= version <= self.version:
+    @property
+    def _newest(self) -> int:
+        return self.version + len(self.staged)
+
+    def _check_version(self, version: int, newest: int) -> None:
+        if not self.oldest <= version <= newest:
             raise VersionMismatch(
-                "the version is newer than the document" if version > self.version else "the version is too old",
+                "the version is newer than the document" if version > newest else "the version is too old",
                 version=self.version,
                 oldest=self.oldest,
             )
@@ -344,7 +366,7 @@ class Document:
 
         The sender can do the same work: with the newest version it transforms, and submits again.
         """
-        missed = self.version - submission.version
+        missed = self._newest - submission.version
         # An operation has no more parts than bytes, so that most need not be counted.
         if missed * submission.size > MAX_TRANSFORMS and missed * _parts(submission.operation) > MAX_TRANSFORMS:
             raise VersionMismatch(

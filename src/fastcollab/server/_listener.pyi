@@ -31,6 +31,7 @@ class Connection(WSListener):
     session: Session
     inbox: deque[Any] | None
     token: str | None
+    previous: str | None
     members: dict[Room, Member]
     def __init__(
         self,
@@ -38,6 +39,7 @@ class Connection(WSListener):
         pump: Pump,
         batched: bool,
         token: str | None,
+        previous: str | None,
         max_message: int,
         max_backlog: int,
     ) -> None: ...

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.builders import submit
 from tests.generators import text as cases
 
 from fastcollab import ot
@@ -165,10 +166,10 @@ def test_a_document_that_would_become_too_large_stays_as_it_was(length: int) -> 
     limits = DocumentLimits(max_document_bytes=2 * length + 5)
     document = Document(text, limits, content)
     with pytest.raises(InvalidMessage) as refused:
-        document.submit(submission("1", ["123", length, "456"], 0), 0)
+        submit(document, submission("1", ["123", length, "456"], 0))
     assert (refused.value.details["limit"], refused.value.details["size"]) == (2 * length + 5, 2 * length + 6)
     assert (document.content, document.version, document.oldest) == (content, 0, 0)
-    document.submit(submission("2", ["123", length, "45"], 0), 0)
+    submit(document, submission("2", ["123", length, "45"], 0))
     assert document.content == "123" + content + "45"
     assert document.content_at(0) == content
 
