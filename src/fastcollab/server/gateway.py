@@ -22,7 +22,7 @@ from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
 from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
-from fastcollab.ports import Retention
+from fastcollab.ports import DocumentStore, Retention
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._pump import Pump, now_ns
@@ -67,10 +67,13 @@ class Gateway:
     It runs on the event loop on which it is started; uvloop is the fast one.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with."""
+    def __init__(self, config: Config, *, store: DocumentStore | None = None) -> None:
+        """`store` keeps the documents, in place of the configured engine; it is closed with the gateway.
+
+        Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with."""
         config.require_key()
         self.config = config
+        self._store = store
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -101,7 +104,7 @@ class Gateway:
         self._pump = Pump(asyncio.get_running_loop())
         dispatcher = self._dispatcher
         self.documents = dispatcher.documents = Documents(
-            MemoryDocuments(), _document_limits(config), _retention(config)
+            self._store or MemoryDocuments(), _document_limits(config), _retention(config)
         )
         dispatcher.rooms = Rooms(
             self.documents,
