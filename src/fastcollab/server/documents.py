@@ -87,12 +87,15 @@ class Documents:
         return stored, await asyncio.to_thread(_content, stored)
 
     async def restoring(self, room_id: str, version: int) -> tuple[Any, int]:
-        """The operation that brings a document back to what it was at `version`, and the version that it follows.
+        """The operation that brings a document back to what it was at `version`, and the version that it follows, which
+        is `version` itself if nothing was done since; then there is no operation.
 
         It undoes what was done since, so that what did not change stays as it is, with the cursors in it.
         """
         past, content = await self.at(room_id, version)
         entries = await self.store.history(room_id, past.epoch, version)
+        if not entries:
+            return None, version
         return await asyncio.to_thread(_undoing, _type(past), content, entries), version + len(entries)
 
 

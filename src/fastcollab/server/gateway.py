@@ -70,7 +70,8 @@ class Gateway:
     def __init__(self, config: Config, *, store: DocumentStore | None = None) -> None:
         """`store` keeps the documents, in place of the configured engine; it is closed with the gateway.
 
-        Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with."""
+        Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with.
+        """
         config.require_key()
         self.config = config
         self._store = store
@@ -165,7 +166,7 @@ class Gateway:
     def close_soon(self) -> None:
         """Begins to stop: no new connections, and those that there are are asked to come back later."""
         if self._closing is None:
-            self._draining = True
+            self._draining = self._dispatcher.draining = True
             self._closing = asyncio.get_running_loop().create_task(self._drain())
 
     async def wait_closed(self) -> None:
@@ -191,7 +192,6 @@ class Gateway:
         connections = self._dispatcher.connections
         self._server.close()
         # What was read is committed and acknowledged, before anyone is sent away.
-        self._dispatcher.draining = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._dispatcher.committer.idle.wait(), self.config.server.shutdown_timeout)
         for connection in list(connections.values()):
@@ -203,7 +203,11 @@ class Gateway:
         await self._dispatcher.all_closed.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await self._dispatcher.committer.idle.wait()
+        # A store that does not answer must not keep the process; what it has not confirmed was not acknowledged.
+        if self._tasks:
+            _, stuck = await asyncio.wait(self._tasks, timeout=self.config.server.shutdown_timeout)
+            for task in stuck:
+                task.cancel()
         await self._dispatcher.rooms.close()
         self._pump.close()
         while self._tasks:

@@ -55,6 +55,8 @@ async def _history(documents: Documents, room: Room, message: messages.GetHistor
 async def _restore(documents: Documents, session: Session, room: Room, message: messages.Restore) -> list[Effect]:
     _require_write(session, room)
     operation, version = await documents.restoring(room.id, message.payload.version)
+    if version == message.payload.version:
+        return [Send([session], messages.Ack(message.id, version), room.id)]
     _require_write(session, room)  # it may have left, or lost the right to write, meanwhile
     identity = session.identity
     submission = Submission(
