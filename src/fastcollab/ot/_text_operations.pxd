@@ -5,14 +5,6 @@ from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF
 from libc.stdint cimport int64_t
 
-cdef extern from "Python.h":
-    # Cython takes its own name for this C type to mean a `str` of one character; here it is a number.
-    ctypedef unsigned int CodePoint "Py_UCS4"
-    int PyUnicode_KIND(object text) noexcept
-    void *PyUnicode_DATA(object text) noexcept
-    CodePoint PyUnicode_READ(int kind, const void *data, Py_ssize_t index) noexcept
-    Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
-
 cdef enum:
     # Operations of at most so many components need no memory from the heap. Typing makes two or three.
     INLINE_COMPONENTS = 8
@@ -49,8 +41,6 @@ cdef inline void release(Operation *operation) noexcept:
         PyMem_Free(operation.components)
 
 
-cdef bint has_surrogate(str text) noexcept
-cdef int64_t length_of(object value) noexcept
 cdef int append(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1
 cdef int decode(object value, Operation *operation, str argument, bint strict=*) except -1
 cdef list encode(Operation *operation)

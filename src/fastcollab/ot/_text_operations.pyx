@@ -14,25 +14,19 @@ All this is linear in the number of components.
 from cpython.dict cimport PyDict_CheckExact, PyDict_Next, PyDict_Size
 from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact
-from cpython.mem cimport PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_Substring
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
+from fastcollab.ot._arguments cimport LONGEST, length_of, refusal
+from fastcollab.ot._arrays cimport grow
+from fastcollab.ot._unicode cimport (
+    PyUnicode_Append, PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ, has_surrogate,
+)
 from fastcollab.ot.errors import OperationError
 
-cdef extern from "Python.h":
-    # Replaces *left by the concatenation, in place where *left has no other owner; NULL in *left on error.
-    void PyUnicode_Append(PyObject **left, PyObject *right)
-    # Sets no exception if the value is exactly an `int`.
-    int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) noexcept
-
-# The largest length or position: the largest integer that JavaScript counts exactly.
-cdef int64_t LONGEST = (<int64_t> 1 << 53) - 1
-MAX_LENGTH = LONGEST
-cdef str NO_LENGTH = f"a length must be a positive integer, at most {MAX_LENGTH}"
+cdef str NO_LENGTH = f"a length must be a positive integer, at most {LONGEST}"
 
 cdef struct Cursor:
     # A place in an operation: before the character `offset` of the component `index`.
@@ -44,21 +38,12 @@ cdef struct Cursor:
 # -- the array of components --------------------------------------------------------------------------------
 
 cdef int reserve(Operation *operation, Py_ssize_t capacity) except -1:
-    """Makes room for `capacity` components, at least doubling it so that appending stays linear."""
-    cdef Component *components
-    if capacity <= operation.capacity:
-        return 0
-    capacity = max(capacity, 2 * operation.capacity)
-    if operation.components == operation.inline_components:
-        components = <Component *> PyMem_Malloc(capacity * sizeof(Component))
-        if components != NULL:
-            memcpy(components, operation.inline_components, operation.count * sizeof(Component))
-    else:
-        components = <Component *> PyMem_Realloc(operation.components, capacity * sizeof(Component))
-    if components == NULL:
-        raise MemoryError
-    operation.components = components
-    operation.capacity = capacity
+    """Makes room for `capacity` components."""
+    if capacity > operation.capacity:
+        operation.components = <Component *> grow(
+            operation.components, operation.inline_components, sizeof(Component), operation.count,
+            &operation.capacity, capacity
+        )
     return 0
 
 
@@ -128,38 +113,6 @@ cdef int append_rest(Operation *operation, Cursor *cursor) except -1:
 
 
 # -- between Python values and the array --------------------------------------------------------------------
-
-cdef bint has_surrogate(str text) noexcept:
-    """Whether a code point of U+D800 to U+DFFF is in `text`."""
-    cdef int kind = PyUnicode_KIND(text)
-    cdef const void *data = PyUnicode_DATA(text)
-    cdef Py_ssize_t i
-    cdef bint found = False
-    # A constant width and no branch in the loops, so that the compiler looks at many characters at once.
-    if kind == 2:
-        for i in range(PyUnicode_GET_LENGTH(text)):
-            found |= PyUnicode_READ(2, data, i) >> 11 == 0xD800 >> 11
-    elif kind == 4:
-        for i in range(PyUnicode_GET_LENGTH(text)):
-            found |= PyUnicode_READ(4, data, i) >> 11 == 0xD800 >> 11
-    return found
-
-
-cdef object refusal(str reason, str argument, tuple path):
-    """The error for `argument`; the reason names it if it is not simply the operation."""
-    if argument != "operation":
-        reason = f"in the argument {argument!r}: {reason}"
-    return OperationError(reason, path)
-
-
-cdef int64_t length_of(object value) noexcept:
-    """The length that the integer `value` is (0 included), or -1 if it is none that JavaScript can count."""
-    cdef int overflow = 0
-    cdef int64_t length = PyLong_AsLongLongAndOverflow(value, &overflow)
-    if overflow != 0 or length > LONGEST or length < 0:
-        return -1
-    return length
-
 
 cdef int decode_component(object value, Component *component, str argument, Py_ssize_t index) except -1:
     """Reads one component, with `text` borrowed from `value`; an empty one has length 0."""
