@@ -11,11 +11,11 @@ consume the same characters:
 All this is linear in the number of components.
 """
 
-from cpython.dict cimport PyDict_CheckExact, PyDict_Next, PyDict_Size
+from cpython.dict cimport PyDict_CheckExact, PyDict_Next
 from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_CLEAR, Py_INCREF, Py_XINCREF
+from cpython.ref cimport Py_CLEAR, Py_INCREF
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_Substring
 from libc.stdint cimport int64_t
 
@@ -25,6 +25,10 @@ from fastcollab.ot._unicode cimport (
     PyUnicode_Append, PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ, has_surrogate,
 )
 from fastcollab.ot.errors import OperationError
+
+cdef extern from "Python.h":
+    # What `PyDict_Size` gives of what is known to be a dict, without a call.
+    Py_ssize_t PyDict_GET_SIZE(object dictionary) noexcept
 
 cdef str NO_LENGTH = f"a length must be a positive integer, at most {LONGEST}"
 
@@ -47,16 +51,6 @@ cdef int reserve(Operation *operation, Py_ssize_t capacity) except -1:
     return 0
 
 
-cdef inline int push(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1:
-    """Adds a component that may not be merged with the last one. `text` is borrowed."""
-    if operation.count == operation.capacity:
-        reserve(operation, operation.count + 1)
-    Py_XINCREF(text)
-    operation.components[operation.count] = Component(kind, length, text)
-    operation.count += 1
-    return 0
-
-
 cdef int merge(Component *last, int64_t length, PyObject *text) except -1:
     """Adds to a component what continues it."""
     last.length += length
@@ -72,15 +66,6 @@ cdef int merge(Component *last, int64_t length, PyObject *text) except -1:
         # A delete that names its text, and one that does not: together they cannot.
         Py_CLEAR(last.text)
     return 0
-
-
-cdef int append(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1:
-    """Adds a component, merged with the last one if that is of the same kind. `text` is borrowed."""
-    if length == 0:
-        return 0
-    if operation.count and operation.components[operation.count - 1].kind == kind:
-        return merge(&operation.components[operation.count - 1], length, text)
-    return push(operation, kind, length, text)
 
 
 cdef inline int append_part(Operation *operation, const Component *source, int64_t start, int64_t length) except -1:
@@ -139,7 +124,7 @@ cdef int refuse_component(object value, str argument, Py_ssize_t index) except -
             (index,)
         )
     # Looking at the only entry runs no code of the key's type, which looking up "d" might.
-    if PyDict_Size(value) != 1 or not is_d(next(iter(value))):
+    if PyDict_GET_SIZE(value) != 1 or not is_d(next(iter(value))):
         raise refusal('an object component must have exactly the key "d"', argument, (index,))
     amount = value["d"]
     if PyLong_CheckExact(amount):
@@ -173,7 +158,7 @@ cdef inline bint read_component(object value, Component *component) noexcept:
     component.kind = DELETE
     # Reading the only entry runs no code of the key's type, which looking up "d" might.
     return (
-        PyDict_Size(value) == 1
+        PyDict_GET_SIZE(value) == 1
         and PyDict_Next(value, &at, &key, &inner)
         and is_d(<object> key)
         and read_amount(<object> inner, component)
