@@ -65,7 +65,6 @@ bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.ot
 	$(BIN)/fastcollab load --idle 5000
-	$(BIN)/python -m pytest benchmarks/micro --benchmark-columns=min,median,ops
 
 clean:  ## removes what the other targets made
 	rm -rf $(VENV) build dist src/*.egg-info
