@@ -42,7 +42,7 @@ sanitize: export FASTCOLLAB_SANITIZE := address,undefined
 sanitize:  ## tests of what is compiled, with checks of every memory access and of undefined behaviour
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)/log
-	cp -r pyproject.toml setup.py MANIFEST.in README.md LICENSE src tests benchmarks $(SANITIZED)
+	cp -r pyproject.toml setup.py MANIFEST.in README.md LICENSE docs src tests benchmarks $(SANITIZED)
 	find $(SANITIZED)/src '(' -name '*.so' -o -name '*.c' ')' -delete
 	$(PYTHON) -m venv $(SANITIZED)/$(VENV)
 	$(SANITIZED)/$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -65,7 +65,6 @@ bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.ot
 	$(BIN)/fastcollab load --idle 5000
-	$(BIN)/python -m pytest benchmarks/micro --benchmark-columns=min,median,ops
 
 clean:  ## removes what the other targets made
 	rm -rf $(VENV) build dist src/*.egg-info
