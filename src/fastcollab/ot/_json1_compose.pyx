@@ -13,15 +13,13 @@ from cpython.list cimport PyList_CheckExact
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
+from fastcollab.ot._json1_subtypes cimport Subtype
 from fastcollab.ot._json1_tree cimport (
-    NO_SLOT, Arena, Component, Node, Walk, begin, child_of, compare, component_at, component_of, decode,
-    encode, first_child, has_drop, has_edit, has_pick, merge, new_node, place_in_operation, release, scratch,
-    seek, set_inserted, set_removed, walk, write_edit,
+    NO_SLOT, Arena, Component, Node, Operation, Walk, child_of, compare, component_at, component_of, first_child,
+    has_drop, has_edit, has_pick, keep, merge, new_node, place_in_operation, seek, set_edit, set_inserted,
+    set_removed, walk, write_edit, zeroed,
 )
-from fastcollab.ot._json1_values cimport copy_value, member, refusal, set_member, shallow_copy
-
-from fastcollab.ot.absent import ABSENT
+from fastcollab.ot._json1_values cimport ABSENT, member, refusal, set_member, shallow_copy
 
 cdef object TRUE = True
 
@@ -53,11 +51,11 @@ cdef class Composition:
     cdef int make_slots(self) except -1:
         cdef Py_ssize_t slot
         if self.earlier_moves:
-            self.earlier = <Earlier *> scratch(self.arena, self.earlier_moves * sizeof(Earlier))
+            self.earlier = <Earlier *> zeroed(self.arena, self.earlier_moves * sizeof(Earlier))
             for slot in range(self.earlier_moves):
                 self.earlier[slot].out = NO_SLOT
         if self.later_moves:
-            self.later = <Later *> scratch(self.arena, self.later_moves * sizeof(Later))
+            self.later = <Later *> zeroed(self.arena, self.later_moves * sizeof(Later))
             for slot in range(self.later_moves):
                 self.later[slot].out = NO_SLOT
         return 0
@@ -143,7 +141,7 @@ cdef class Composition:
         self.join_edits(drop1, drop2, children_removed, drops)
         value = self.cross_children(pick1, drop1, pick2, drop2, value, children_removed, drops, picks)
         if insertion != NULL:
-            set_inserted(self.arena, insertion, <PyObject *> value)
+            set_inserted(self.arena, insertion, keep(self.arena, value))
         elif not parent_removed and not removed and slot2 == NO_SLOT:
             return value
         return ABSENT
@@ -156,18 +154,23 @@ cdef class Composition:
         cdef Subtype subtype
         if second:
             other.marked = True
-            if first:
-                if one.subtype != other.subtype:
-                    raise refusal("the two operations edit one value as different types", "second",
-                                  place_in_operation(drop2, None))
-                subtype = <Subtype> <object> one.subtype
-                return write_edit(
-                    self.arena, drops, subtype, subtype.compose(<object> one.edit, <object> other.edit), False
-                )
-            one = other
-        elif not first:
-            return 0
-        return write_edit(self.arena, drops, <Subtype> <object> one.subtype, <object> one.edit, False)
+        if first and second:
+            if one.subtype != other.subtype:
+                raise refusal("the two operations edit one value as different types", "second",
+                              place_in_operation(drop2, None))
+            subtype = <Subtype> <object> one.subtype
+            return write_edit(self.arena, drops, subtype, subtype.compose(<object> one.edit, <object> other.edit))
+        if first:
+            self.pass_on_edit(one, drops)
+        elif second:
+            self.pass_on_edit(other, drops)
+        return 0
+
+    cdef int pass_on_edit(self, const Component *component, Node *drops) except -1:
+        """Writes the edit of the component as it is, unless it says nothing."""
+        if not (<Subtype> <object> component.subtype).is_empty(<object> component.edit):
+            set_edit(self.arena, drops, component.subtype, component.edit)
+        return 0
 
     cdef object cross_children(
         self, Node *pick1, Node *drop1, Node *pick2, Node *drop2, object literal, bint removed,
@@ -279,14 +282,14 @@ cdef class Composition:
             elif component.inserted != NULL:
                 set_inserted(self.arena, writes, component.inserted)
             if has_edit(component) and not component.marked:
-                write_edit(self.arena, writes, <Subtype> <object> component.subtype, <object> component.edit, False)
+                self.pass_on_edit(component, writes)
         while child != NULL:
             self.write_later_drops(child, child_of(self.arena, writes, child.name, child.index))
             child = child.next
         return 0
 
-    cdef object run(self, Node *first, Node *second):
-        cdef Node *root = new_node(self.arena, NULL, NULL, 0)
+    cdef int run(self, Node *first, Node *second, Node *root) except -1:
+        """Writes the result at `root`."""
         cdef Node *picks = new_node(self.arena, NULL, NULL, 0)
         self.make_slots()
         if self.earlier_moves:
@@ -297,24 +300,16 @@ cdef class Composition:
         merge(self.arena, root, picks)
         self.write_earlier_picks(first, root)
         self.write_later_drops(second, root)
-        return encode(root)
+        return 0
 
 
-cdef object compose(object first, object second, Subtypes subtypes):
-    cdef Arena arena
-    cdef Node *earlier
-    cdef Node *later
-    cdef Composition composition
-    begin(&arena)
-    try:
-        composition = Composition.__new__(Composition)
-        earlier = decode(&arena, first, "first", subtypes, &composition.earlier_moves)
-        later = decode(&arena, second, "second", subtypes, &composition.later_moves)
-        if first is None:
-            return copy_value(second)
-        if second is None:
-            return copy_value(first)
-        composition.arena = &arena
-        return composition.run(earlier, later)
-    finally:
-        release(&arena)
+cdef int compose(Arena *arena, const Operation *first, const Operation *second, Operation *result) except -1:
+    """Makes `result` of both. They must not be used again: it has their parts, and they its marks."""
+    cdef Composition composition = Composition.__new__(Composition)
+    composition.arena = arena
+    composition.earlier_moves = first.moves
+    composition.later_moves = second.moves
+    result.root = new_node(arena, NULL, NULL, 0)
+    composition.run(first.root, second.root, result.root)
+    result.moves = composition.moves
+    return 0
