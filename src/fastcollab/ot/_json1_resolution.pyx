@@ -11,11 +11,11 @@ from cpython.object cimport PyObject
 
 from fastcollab.ot._json1_compose cimport compose
 from fastcollab.ot._json1_form cimport check_slots, decode, encode
-from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
+from fastcollab.ot._json1_subtypes cimport OTHER, Subtype, Subtypes
 from fastcollab.ot._json1_transform cimport BLACK_HOLE, COLLISION, Conflict, transform as transform_trees
 from fastcollab.ot._json1_tree cimport (
-    Arena, Component, Node, Operation, along_path, begin, hand_over, has_drop, has_edit, is_empty, merge, new_node,
-    prune, release, set_removed,
+    Arena, Component, Node, Operation, along_path, begin, hand_over, has_drop, has_edit, is_empty, keep, merge,
+    new_node, prune, release, set_removed,
 )
 from fastcollab.ot._json1_values cimport copy_value
 
@@ -60,14 +60,22 @@ cdef bint removes(const Node *part) noexcept:
     return part.component.removed != NULL
 
 
-cdef void drop_empty_edits(Node *node) noexcept:
+cdef int normalize_edits(Arena *arena, Node *node) except -1:
+    """Brings all edits into the normal form of their types, and takes out those that say nothing."""
     cdef Node *child = node.first
     cdef Component *component = node.component
-    if has_edit(component) and (<Subtype> <object> component.subtype).is_empty(<object> component.edit):
-        component.subtype = component.edit = NULL
+    cdef Subtype subtype
+    if has_edit(component):
+        subtype = <Subtype> <object> component.subtype
+        # Those of text have no other form that is well formed.
+        if subtype.kind == OTHER:
+            component.edit = keep(arena, subtype.normalize(<object> component.edit))
+        if subtype.is_empty(<object> component.edit):
+            component.subtype = component.edit = NULL
     while child != NULL:
-        drop_empty_edits(child)
+        normalize_edits(arena, child)
         child = child.next
+    return 0
 
 
 cdef int extend(Arena *arena, Operation *operation, Operation *addition) except -1:
@@ -139,8 +147,8 @@ cdef object settle(Contest *contest, bint left):
     cdef Py_ssize_t rounds = 0
     if transform_trees(contest.arena, &contest.mine, &contest.theirs, left, &result, &conflict):
         return encode(result.root)
-    drop_empty_edits(contest.mine.root)
-    drop_empty_edits(contest.theirs.root)
+    normalize_edits(contest.arena, contest.mine.root)
+    normalize_edits(contest.arena, contest.theirs.root)
     contest.undone = Operation(new_node(contest.arena, NULL, NULL, 0), 0)
     while True:
         resolve(contest, &conflict, left)

@@ -30,6 +30,13 @@ cdef struct Node:
     int64_t index
     Component *component  # NULL: nothing happens here
 
+cdef struct Place:
+    # A place in a tree that is being written. Most lead nowhere, so it gets its node when something is written there.
+    Place *outer
+    PyObject *name
+    int64_t index
+    Node *node          # NULL: none as yet
+
 cdef struct Block:
     Block *next
 
@@ -167,3 +174,10 @@ cdef int merge(Arena *arena, Node *target, const Node *source) except -1
 cdef bint is_empty(const Node *node) noexcept
 cdef bint prune(Node *node) noexcept
 cdef int write_edit(Arena *arena, Node *node, Subtype subtype, object edit) except -1
+
+
+cdef inline Node *node_at(Arena *arena, Place *place) except NULL:
+    """The node at the place, which is made if there is none."""
+    if place.node == NULL:
+        place.node = child_of(arena, node_at(arena, place.outer), place.name, place.index)
+    return place.node

@@ -9,15 +9,12 @@ own while an operation is half done. Nor is the key ``__proto__``, which JavaScr
 """
 
 from cpython.dict cimport (
-    PyDict_CheckExact, PyDict_Copy, PyDict_DelItem, PyDict_GetItem, PyDict_Next, PyDict_SetItem, PyDict_Size,
+    PyDict_CheckExact, PyDict_Copy, PyDict_DelItem, PyDict_GetItemWithError, PyDict_Next, PyDict_SetItem, PyDict_Size,
 )
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
-from cpython.list cimport (
-    PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice, PyList_New, PyList_SET_ITEM,
-)
+from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice
 from cpython.long cimport PyLong_AsDouble, PyLong_CheckExact
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t
@@ -105,6 +102,10 @@ cdef int check_value(object value, Py_ssize_t room) except -1:
     return 0
 
 
+cdef inline bint is_container(object value) noexcept:
+    return PyDict_CheckExact(value) or PyList_CheckExact(value)
+
+
 cdef object copy_value(object value):
     """The value with lists and dicts of its own."""
     cdef Py_ssize_t at = 0
@@ -113,21 +114,19 @@ cdef object copy_value(object value):
     cdef PyObject *inner = NULL
     cdef list items
     cdef dict members
-    cdef object copy
-    if PyList_CheckExact(value):
-        items = PyList_New(PyList_GET_SIZE(value))
-        for i in range(PyList_GET_SIZE(value)):
-            copy = copy_value(<object> PyList_GET_ITEM(value, i))
-            Py_INCREF(copy)
-            PyList_SET_ITEM(items, i, copy)
-        return items
+    # Copied in one go and then gone through: most members are no containers and stay as they are.
     if PyDict_CheckExact(value):
-        # Copied in one go and then gone through: most members are no containers and stay as they are.
         members = PyDict_Copy(value)
         while PyDict_Next(value, &at, &key, &inner):
-            if PyDict_CheckExact(<object> inner) or PyList_CheckExact(<object> inner):
+            if is_container(<object> inner):
                 members[<object> key] = copy_value(<object> inner)
         return members
+    if PyList_CheckExact(value):
+        items = PyList_GetSlice(value, 0, PyList_GET_SIZE(value))
+        for i in range(PyList_GET_SIZE(items)):
+            if is_container(<object> PyList_GET_ITEM(items, i)):
+                items[i] = copy_value(<object> PyList_GET_ITEM(items, i))
+        return items
     return value
 
 
@@ -163,7 +162,7 @@ cdef bint same_value(object left, object right) except -1:
         if not PyDict_CheckExact(right) or PyDict_Size(left) != PyDict_Size(right):
             return False
         while PyDict_Next(left, &at, &key, &inner):
-            other = PyDict_GetItem(right, <object> key)
+            other = PyDict_GetItemWithError(right, <object> key)
             if other == NULL or not same_value(<object> inner, <object> other):
                 return False
         return True
@@ -200,7 +199,7 @@ cdef object member(object container, PyObject *name, int64_t index):
             return <object> PyList_GET_ITEM(container, index)
         return ABSENT
     if PyDict_CheckExact(container):
-        value = PyDict_GetItem(container, <object> name)
+        value = PyDict_GetItemWithError(container, <object> name)
         if value != NULL:
             return <object> value
     return ABSENT
