@@ -87,6 +87,22 @@ def apply(document_type: ot.DocumentType, pairs: list[Any]) -> Any:
     return result
 
 
+def share(document_type: ot.DocumentType, pairs: list[Any]) -> Any:
+    """As the package applies: the result has in common with the document what the operation leaves unchanged."""
+    run: Any = document_type.apply
+    for document, operation in pairs:
+        result = run(document, operation, share=True)
+    return result
+
+
+def commit(document_type: ot.DocumentType, pairs: list[Any]) -> Any:
+    """What a gateway does with each operation: it applies it to the document that it holds, and keeps the inverse."""
+    for document, operation in pairs:
+        live = open_document(document_type, document)
+        live.apply(operation)
+    return live.content()
+
+
 def edit(document_type: ot.DocumentType, start_and_pairs: Any) -> Any:
     """What a gateway does with late operations: it holds the document, and needs the inverse of each."""
     start, pairs = start_and_pairs
@@ -121,13 +137,15 @@ WORKS: dict[str, Callable[[ot.DocumentType, Any], Any]] = {
     "transform": transform,
     "compose": compose,
     "apply": apply,
+    "share": share,
+    "commit": commit,
     "edit": edit,
     "replay": replay,
 }
 
 
 # Their input is a list of pairs, each by itself; the result of the last one is given.
-BY_PAIRS = ("transform", "compose", "apply")
+BY_PAIRS = ("transform", "compose", "apply", "share", "commit")
 
 
 def results(scenario: Scenario) -> list[Any]:
@@ -212,7 +230,10 @@ def json1_scenarios() -> Iterator[Scenario]:
     document = dashboard()
     pairs = [(small_json1(random), small_json1(random)) for _ in range(500)]
     yield Scenario("transform, gestures on a dashboard", "json1", "transform", pairs, 500, 3)
-    yield Scenario("apply, gestures on a dashboard", "json1", "apply", [(document, a) for a, _ in pairs], 500, 3)
+    applied = [(document, a) for a, _ in pairs]
+    yield Scenario("apply to a copy, gestures on a dashboard", "json1", "apply", applied, 500, 3)
+    yield Scenario("apply and share, gestures on a dashboard", "json1", "share", applied, 500, 3)
+    yield Scenario("apply and invert, live, gestures on a dashboard", "json1", "commit", applied, 500, 3)
     following = [(a, json1.transform(b, a, "left")) for a, b in pairs]
     yield Scenario("compose, gestures on a dashboard", "json1", "compose", following, 500, 3)
     # Without what JSON cannot say: documents that do not exist.
@@ -220,7 +241,10 @@ def json1_scenarios() -> Iterator[Scenario]:
     cases = [each for each in cases if json1.apply(each["document"], each["a"]) is not ot.ABSENT]
     count = len(cases)
     yield Scenario("transform, generated", "json1", "transform", [(c["a"], c["b"]) for c in cases], count, 3)
-    yield Scenario("apply, generated", "json1", "apply", [(c["document"], c["a"]) for c in cases], count, 3)
+    applied = [(c["document"], c["a"]) for c in cases]
+    yield Scenario("apply to a copy, generated", "json1", "apply", applied, count, 3)
+    yield Scenario("apply and share, generated", "json1", "share", applied, count, 3)
+    yield Scenario("apply and invert, live, generated", "json1", "commit", applied, count, 3)
     yield Scenario("compose, generated", "json1", "compose", [(c["a"], c["c"]) for c in cases], count, 3)
 
 

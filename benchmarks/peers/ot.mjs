@@ -24,6 +24,16 @@ const works = {
     for (const [document, op] of pairs) result = type.apply(document, op);
     return result;
   },
+  // The package shares in any case.
+  share: (type, pairs) => works.apply(type, pairs),
+  commit(type, pairs) {
+    let result;
+    for (const [document, op] of pairs) {
+      result = type.apply(document, op);
+      type.invert(op, document);
+    }
+    return result;
+  },
   edit(type, [start, pairs]) {
     let document = start;
     for (const [a, b] of pairs) document = type.apply(document, type.transform(a, b, 'left'));
