@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fastcollab import ot
-from fastcollab.core.document import Committed, Document, HistoryLimits, Submission, checksum
+from fastcollab.checksums import checksum
+from fastcollab.core.document import Committed, Document, HistoryLimits, Submission
 from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
 

@@ -18,16 +18,16 @@ raises and leaves everything as it was.
 from __future__ import annotations
 
 import secrets
-import zlib
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from fastcollab.checksums import checksum
 from fastcollab.core.limits import SECOND
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
-from fastcollab.ot import ABSENT, DocumentType, OperationError
+from fastcollab.ot import DocumentType, OperationError
 from fastcollab.ot.live import open_document
 
 #: How many parts of operations one submission may be transformed over: some 0.1 s of work.
@@ -210,15 +210,6 @@ class Document:
             if version > self.oldest or committed_at >= kept_since:
                 break
             del self._results[author]
-
-
-def checksum(content: Any) -> str:
-    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8).
-
-    A document that does not exist is no bytes.
-    """
-    encoded = b"" if content is ABSENT else orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    return f"{zlib.crc32(encoded):08x}"
 
 
 def _parts(operation: Any) -> int:

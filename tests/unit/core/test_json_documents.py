@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fastcollab import ot
-from fastcollab.core.document import Document, HistoryLimits, Submission, checksum
+from fastcollab.checksums import checksum
+from fastcollab.core.document import Document, HistoryLimits, Submission
 from fastcollab.errors import InvalidMessage
 
 
