@@ -73,6 +73,7 @@ class ScriptedServer:
         self.welcomes = True
         self.answer: Response | None = None
         self.subprotocol: str | None = "as asked"
+        self.hold: asyncio.Event | None = None  # until which handshakes are not answered
         self._over = asyncio.Event()
 
     @contextlib.asynccontextmanager
@@ -90,6 +91,8 @@ class ScriptedServer:
 
     async def _process(self, _: ServerConnection, request: Request) -> Response | None:
         self.requests.append(request)
+        if self.hold is not None:
+            await self.hold.wait()
         return self.answer
 
     async def _serve(self, websocket: ServerConnection) -> None:

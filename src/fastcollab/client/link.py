@@ -181,7 +181,6 @@ class Link(Emitter):
                 return Session.from_wire(await welcome.future)
         except BaseException:
             welcome.future.cancel()
-            socket.close(CloseCode.NORMAL)
             socket.abort()
             if socket is self._socket:
                 self._let_go(ConnectionClosed(CloseCode.ABNORMAL, "the connection was not made"))

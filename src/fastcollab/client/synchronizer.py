@@ -27,6 +27,7 @@ from fastcollab.client.pacing import Pacer
 from fastcollab.client.undo import UndoHistory
 from fastcollab.errors import (
     ChecksumFailed,
+    ConnectionClosed,
     FastcollabError,
     ProtocolError,
     RateLimited,
@@ -276,8 +277,11 @@ class Synchronizer:
             self._advance_after(delay)
             return
         self._pacer.sent(now)
+        try:
+            self._send(submission, self._next_checksum())
+        except ConnectionClosed:
+            return  # the loss is going to be told in a moment
         self._sent_id = submission.message_id
-        self._send(submission, self._next_checksum())
 
     def _next_checksum(self) -> str | None:
         """The checksum to go with the operation that is sent now, if its turn has come."""
