@@ -25,7 +25,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fastcollab.ot import DocumentType
+from fastcollab.ot import DocumentType, OperationError
 
 Operation = Any  # a JSON value, of the document's type
 
@@ -125,10 +125,16 @@ class UndoHistory:
         return step
 
     def _carry(self, stack: list[Step], change: Operation) -> None:
+        """Makes the stack start from where ``change`` leads to; forgets steps of which nothing is left."""
         transform = self._type.transform
+        kept = []
         for step in reversed(stack):
-            if not change:
-                break
             operation = step.operation
-            step.operation, change = transform(operation, change, "left"), transform(change, operation, "right")
-        stack[:] = [step for step in stack if step.operation]
+            try:
+                step.operation = transform(operation, change, "left")
+                change = transform(change, operation, "right")
+            except OperationError:
+                break  # json1 knows contradictions that nobody can resolve; what lies below cannot be reached then
+            if step.operation:
+                kept.append(step)
+        stack[:] = reversed(kept)
