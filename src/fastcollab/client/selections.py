@@ -15,6 +15,7 @@ On one connection a selection does not arrive long before or after its version:
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import NamedTuple
 
 from fastcollab.client.document import ClientDocument, Operation
@@ -45,20 +46,18 @@ class Selections:
     ) -> bool:
         """A selection has arrived, made in ``version``; False if it cannot be shown yet."""
         self._early.pop(participant.user_id, None)
-        if selection is None or version is None:
-            version = document.version
-        if selection is not None and version > document.version:
+        missed = 0 if version is None else document.version - version
+        if selection is not None and version is not None and missed < 0:
             self._early[participant.user_id] = _Early(participant, selection, version)
             return False
-        missed = document.version - version
         if missed > len(self._committed):
             selection = None
-        owner, kind = participant.user_id, document.type
-        for index in range(len(self._committed) - missed, len(self._committed)):
-            operation, author = self._committed[index]
-            selection = _moved(selection, operation, kind, own=author == owner)
-        for operation in document.pending:
-            selection = _moved(selection, operation, kind, own=self._own_user_id == owner)
+        else:
+            owner = participant.user_id
+            for operation, author in islice(self._committed, len(self._committed) - missed, None):
+                selection = _moved(selection, operation, document.type, own=author == owner)
+            for operation in document.pending:
+                selection = _moved(selection, operation, document.type, own=self._own_user_id == owner)
         participant.selection = selection
         return True
 
