@@ -24,6 +24,7 @@ from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
+from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump, now_ns
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.dispatcher import Dispatcher
@@ -80,12 +81,14 @@ class Gateway:
             allow_query_token=config.auth.allow_query_token,
         )
         self._registry = MemoryRegistry()
+        self._cork = Cork()
         self._dispatcher = Dispatcher(
             self._registry,
             TokenVerifier(config.auth),
             _session_settings(config),
             default_permission=Permission.of_word(config.rooms.default_permission),
             default_document_type=config.rooms.default_document_type,
+            cork=self._cork,
             run=self._run,
         )
 
@@ -94,7 +97,7 @@ class Gateway:
     async def start(self) -> None:
         """Begins to accept connections; raises OSError if the address cannot be had."""
         config = self.config
-        self._pump = Pump(asyncio.get_running_loop())
+        self._pump = Pump(asyncio.get_running_loop(), self._cork)
         self._dispatcher.rooms = Rooms(
             MemoryDocuments(_history_limits(config)),
             _room_settings(config),

@@ -13,6 +13,7 @@ from fastcollab.core.document import Document, HistoryLimits
 from fastcollab.core.room import RoomSettings
 from fastcollab.engines.memory import MemoryDocuments
 from fastcollab.server._fanout import FlushPacer
+from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump
 from fastcollab.server.rooms import Rooms
 
@@ -64,7 +65,7 @@ def background() -> Background:
 
 @pytest.fixture
 async def rooms(documents: SlowDocuments, background: Background) -> AsyncIterator[Rooms]:
-    pump = Pump(asyncio.get_running_loop())
+    pump = Pump(asyncio.get_running_loop(), Cork())
     yield Rooms(
         documents,
         RoomSettings(),
