@@ -8,8 +8,8 @@ import json
 from typing import Any, TypeVar
 
 from fastcollab import messages, ot
-from fastcollab.core.document import Document, HistoryLimits, Submission
-from fastcollab.core.effects import Effect, Send
+from fastcollab.core.document import Committed, Document, DocumentLimits, Submission
+from fastcollab.core.effects import Commit, Effect, Send
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
@@ -72,8 +72,21 @@ def session_of(user_id: str = "ada", numeric_id: int | None = None, limits: mess
     return session
 
 
-def text_document(content: str = "", limits: HistoryLimits | None = None) -> Document:
-    return Document(ot.types["text"], limits or HistoryLimits(), content)
+def text_document(content: str = "", limits: DocumentLimits | None = None) -> Document:
+    return Document(ot.types["text"], limits or DocumentLimits(), content)
+
+
+def submit(document: Document, submission: Submission, now: Instant = START) -> Committed | int:
+    """Has the document commit the operation, with a store that never fails; a repetition gives its version."""
+    version = document.stage(submission, now.unix)
+    committed = document.commit()
+    return committed[0] if committed else version
+
+
+def commit(room: Room, now: Instant = START) -> list[Effect]:
+    """Has the room commit what waits, with a store that never fails."""
+    refusals = room.commits.stage(now.unix)
+    return room.committed() + room.refused(refusals, {})
 
 
 def new_room(room_id: str = "plans", settings: RoomSettings | None = None, document: Document | None = None) -> Room:
@@ -97,10 +110,17 @@ def room_of(*sessions: Session, settings: RoomSettings | None = None, document: 
 
 
 def tell(session: Session, kind: str, payload: Any, now: Instant = START, **fields: Any) -> list[Effect]:
-    """Has the session receive a message."""
-    told = envelope(kind, payload, **fields)
-    text = json.dumps(told)
-    return session.receive(messages.decode(text), len(text.encode()), now)
+    """Has the session receive a message, and what it commits be committed."""
+    text = json.dumps(envelope(kind, payload, **fields))
+    return receive(session, messages.decode(text), len(text.encode()), now)
+
+
+def receive(session: Session, told: Any, size: int = 100, now: Instant = START) -> list[Effect]:
+    """The same with a message of that size."""
+    effects: list[Effect] = []
+    for effect in session.receive(told, size, now):
+        effects += commit(effect.room, now) if isinstance(effect, Commit) else [effect]
+    return effects
 
 
 def submission(operation: Any, version: int, message_id: str = "", **fields: Any) -> Submission:

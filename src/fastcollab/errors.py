@@ -63,6 +63,7 @@ class CloseCode(IntEnum):
     SERVICE_UNAVAILABLE = 4502
     SLOW_CONSUMER = 4503
     SILENT = 4504
+    REPLACED = 4505
 
     @property
     def reconnect(self) -> bool:

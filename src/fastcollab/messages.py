@@ -20,6 +20,7 @@ import orjson
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from fastcollab.errors import InvalidMessage, ProtocolError
+from fastcollab.ot import ABSENT
 
 PROTOCOL_VERSION = 1
 
@@ -71,6 +72,7 @@ class ConnectPayload(_Payload, frozen=True):
     token: Annotated[str, Meta(max_length=16_384)]
     device_id: ShortText
     client_version: ShortText
+    connection_id: ShortText | None = None
 
 
 class Connect(_Inbound, tag="connect", frozen=True):
@@ -150,6 +152,35 @@ class Operation(_Inbound, tag="operation", frozen=True):
     payload: OperationPayload
 
 
+class GetDocumentPayload(_Payload, frozen=True):
+    version: Version | None = None
+
+
+class GetDocument(_Inbound, tag="get_document", frozen=True):
+    payload: GetDocumentPayload
+
+
+class GetHistoryPayload(_Payload, frozen=True):
+    after: Version
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class GetHistory(_Inbound, tag="get_history", frozen=True):
+    payload: GetHistoryPayload
+
+
+class RestorePayload(_Payload, frozen=True):
+    version: Version
+
+
+class Restore(_Inbound, tag="restore", frozen=True):
+    payload: RestorePayload
+
+
+PastMessage = GetDocument | GetHistory | Restore
+"""Messages about earlier versions of a document (PV1 to PV3)."""
+
+
 class EventPayload(_Payload, frozen=True):
     name: Annotated[str, Meta(min_length=1, max_length=128)]
     data: Any = UNSET
@@ -186,6 +217,9 @@ ClientMessage = (
     | SelectionChange
     | PresenceChange
     | Operation
+    | GetDocument
+    | GetHistory
+    | Restore
     | Event
     | Batch
     | Ping
@@ -340,6 +374,11 @@ class DocumentState(_Payload, frozen=True):
     data: Any = UNSET
 
 
+def document_state(document_type: str, version: int, epoch: str, content: Any) -> DocumentState:
+    """The state of a document with its content, of which there is none if an operation has removed it."""
+    return DocumentState(document_type, version, epoch, UNSET if content is ABSENT else content)
+
+
 class Recovery(_Payload, frozen=True):
     recovered: bool
     missed: int | UnsetType = UNSET
@@ -391,6 +430,28 @@ class Ack(ServerPayload, frozen=True):
     version: int | UnsetType = UNSET
 
 
+class DocumentSent(ServerPayload, frozen=True):
+    message_id: str
+    document_state: DocumentState
+
+
+class PastOperation(_Payload, frozen=True):
+    operation: Any
+    user_id: str
+    numeric_id: int
+    message_id: str
+    version: int
+    transformed_version: int
+    timestamp: int
+
+
+class HistorySent(ServerPayload, frozen=True):
+    message_id: str
+    operations: list[PastOperation]
+    oldest: int
+    version: int
+
+
 class EventSent(ServerPayload, frozen=True):
     name: str
     user_id: str
@@ -432,6 +493,8 @@ _TYPES: dict[type[ServerPayload], str] = {
     PresenceUpdate: "presence_update",
     OperationBroadcast: "operation_broadcast",
     Ack: "ack",
+    DocumentSent: "document",
+    HistorySent: "history",
     EventSent: "event",
     Pong: "pong",
     ErrorSent: "error",

@@ -1,13 +1,21 @@
 """What the gateway needs from outside, as interfaces; ``engines`` has the implementations.
 
-All methods are coroutines, since an engine may have to ask another machine, and may be called from one event loop only.
+All methods are coroutines, since an engine may have to ask a disk or another machine, and may be called from one event
+loop only. What can be wrong with the outside (a full disk, a server that is gone) is raised as
+:class:`~fastcollab.errors.ServiceUnavailable`: nothing was changed then, or it is not known whether it was, and the
+same call may be made again.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from fastcollab.core.document import Document
+import msgspec
+
+from fastcollab.core.document import Author, Committed
+from fastcollab.errors import FastcollabError
 
 
 class ConnectionRegistry(Protocol):
@@ -31,19 +39,131 @@ class ConnectionRegistry(Protocol):
         ...
 
 
+class LogMoved(FastcollabError):
+    """Operations were to be appended to a log that is not where they begin: another has written to it, or the document
+    has begun another life, or there is none.
+    """
+
+
+class AlreadyCommitted(FastcollabError):
+    """Some of the operations to be appended have been before; `results` says which version each became."""
+
+    def __init__(self, results: Mapping[Author, int]) -> None:
+        super().__init__(f"{len(results)} operations have been committed before")
+        self.results = dict(results)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How much of a document's log is kept: what exceeds one of these may be trimmed. `results_seconds` is for how long
+    it is remembered, at least, which version a message became (OT5).
+    """
+
+    operations: int = 10_000
+    bytes: int = 67_108_864
+    seconds: float = float("inf")
+    results_seconds: float = 86_400
+
+
+class StoredDocument(msgspec.Struct, frozen=True):
+    """A document as a store has it: the content at `version`, and the operations that follow, without a gap.
+
+    `oldest` is the first version of which the log knows what came after. `content` may be `ot.ABSENT`.
+    """
+
+    type: str
+    epoch: str
+    oldest: int
+    version: int
+    content: Any
+    entries: Sequence[Committed]
+
+
+class DocumentSummary(msgspec.Struct, frozen=True):
+    """What a list says of each document; `changed_at` is Unix time in ms, `log_bytes` the size of its operations."""
+
+    room_id: str
+    type: str
+    epoch: str
+    version: int
+    oldest: int
+    changed_at: int
+    log_bytes: int
+
+
 class DocumentStore(Protocol):
-    """The documents of all rooms."""
+    """The documents of all rooms: of each its snapshots, and the log of its operations.
 
-    async def open(self, room_id: str, document_type: str) -> Document:
-        """The document of the room, in its newest version; it is made, with this type, if there is none.
+    A document has an *epoch*, which names one life of it. What an append has returned from is durable, as far as the
+    engine is configured to be, and every later call sees it, from whichever process it comes. Calls for different
+    rooms do not wait for each other's rooms, only for the engine. Contents and operations are JSON values, which
+    neither side changes afterwards.
+    """
 
-        For one room the same object is returned to all callers until it is closed, so that there is one order
-        of commits.
+    async def load(self, room_id: str, version: int | None = None) -> StoredDocument | None:
+        """The document in its newest version, or in that one: a snapshot with the operations that lead there.
+
+        None if there is no document. Raises :class:`~fastcollab.errors.VersionMismatch` for a version that is newer
+        than the document, or that the log does not reach back to.
         """
         ...
 
-    async def close(self, room_id: str) -> None:
-        """The room is deserted: the document may be put away, to be found again by `open`. Closing twice is no
-        error.
+    async def create(self, room_id: str, document_type: str, content: Any) -> StoredDocument:
+        """Makes the document, at version 0 and with an epoch of its own, and returns it; if there is one already, that
+        one is returned. Atomic: of several at once, one makes it.
         """
+        ...
+
+    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> None:
+        """Appends operations to the log, all or none.
+
+        Raises :class:`LogMoved` unless the first one's version is the next one of the document in this epoch, and
+        :class:`AlreadyCommitted` if it is, but some of their authors are known; then nothing was changed. Atomic: of
+        two at once that begin with the same version, one succeeds.
+        """
+        ...
+
+    async def history(
+        self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None
+    ) -> list[Committed]:
+        """The operations that make the versions from `after` + 1 to `up_to` (the newest), at most `limit` of them.
+
+        Raises :class:`~fastcollab.errors.VersionMismatch` if the log does not have all of these, and
+        :class:`LogMoved` if the document is in another epoch.
+        """
+        ...
+
+    async def results(self, room_id: str, epoch: str, authors: Sequence[Author]) -> dict[Author, int]:
+        """Which versions these messages became; those that are not known are left out."""
+        ...
+
+    async def snapshot(self, room_id: str, epoch: str, version: int, content: Any, retention: Retention) -> int:
+        """Keeps the content of a version, so that opening the document can begin there, and trims the log.
+
+        The log is trimmed at a snapshot, so that every version which it still reaches can be loaded: it keeps what
+        `retention` asks for, and up to one snapshot's distance more. Returns the version after which the log begins.
+        A document that is not in this epoch is left alone; then `version` is returned.
+        """
+        ...
+
+    async def replace(self, room_id: str, document_type: str, content: Any) -> StoredDocument:
+        """Makes the document anew, as version 0 of another epoch, whether there is one or not; its past is dropped."""
+        ...
+
+    async def delete(self, room_id: str) -> bool:
+        """Forgets the document with its past; False if there was none."""
+        ...
+
+    async def list(self, after: str = "", limit: int = 1_000) -> list[DocumentSummary]:
+        """The documents whose room ids come after `after`, in the order of these by code points."""
+        ...
+
+    async def forget_unwritten(self, before: int, keep: Collection[str]) -> int:
+        """Forgets documents of version 0 that were made before that Unix time in ms, but not those of the rooms in
+        `keep`: joining a room makes a document, and not all are written to. Returns how many were forgotten.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Waits for what is under way, and lets go of files and connections. Other calls must not follow."""
         ...

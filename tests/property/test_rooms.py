@@ -1,9 +1,10 @@
 """A room under any traffic: people come, go, get lost and come back, write, show themselves, and time passes.
 
 The machine plays the server: it carries out effects, keeps the one timer that `Wake` asks for and the one that
-`Flush` asks for, and encodes what is sent. Each connection has a client of its own behind an inbox of any length, which
-keeps its copy of the document, of the participants and of what they show, as the protocol tells it to. So a message too
-few, too many, too early or too late shows itself in one of the copies.
+`Flush` asks for, and encodes what is sent. It plays the store too, which may be slow, so that people come, go and write
+while a batch is on its way there, and may fail. Each connection has a client of its own behind an inbox of any length,
+which keeps its copy of the document, of the participants and of what they show, as the protocol tells it to. So a
+message too few, too many, too early or too late shows itself in one of the copies.
 """
 
 import json
@@ -17,14 +18,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.builders import LIMITS, envelope, message, new_room, session_of, text_document
 
 from fastcollab import _binary, messages, ot
-from fastcollab.core.document import HistoryLimits
-from fastcollab.core.effects import Effect, Entered, Flush, Left, Send, Wake
+from fastcollab.core.document import Committed, DocumentLimits
+from fastcollab.core.effects import Commit, Effect, Entered, Flush, Left, Send, Wake
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import RoomSettings
 from fastcollab.core.session import Session
-from fastcollab.errors import NoPermission, ProtocolError, VersionMismatch
+from fastcollab.errors import ErrorCode, NoPermission, ProtocolError, ServiceUnavailable
 
 text: Any = ot.types["text"]
 
@@ -47,6 +48,7 @@ class Client:
         self.epoch: str | None = None
         self.pending: tuple[str, Any] | None = None  # the id and the operation that are not yet acknowledged
         self.people: dict[str, dict[str, Any]] = {}
+        self.parted = False  # its document has to be had afresh
 
     @property
     def welcome(self) -> bool:
@@ -70,6 +72,7 @@ class Client:
         else:
             self.content, self.version, self.epoch = state["data"], payload["version"], state["epoch"]
             self.pending = None
+            self.parted = False
 
     def on_room_left(self, payload: dict[str, Any]) -> None:
         raise AssertionError("who leaves reads no more")
@@ -89,6 +92,11 @@ class Client:
             shown[field] = value
             if value is None:
                 del shown[field]
+
+    def on_error(self, payload: dict[str, Any]) -> None:
+        if self.pending is not None and payload["details"]["messageId"] == self.pending[0]:
+            # What could not be stored may be sent again, what is too old may not.
+            self.parted = payload["code"] == ErrorCode.VERSION_MISMATCH
 
     def on_ack(self, payload: dict[str, Any]) -> None:
         if self.pending is not None and payload["messageId"] == self.pending[0]:
@@ -115,12 +123,12 @@ class Client:
 
 
 class RoomMachine(RuleBasedStateMachine):
-    @initialize(history=st.integers(3, 12))
-    def open(self, history: int) -> None:
+    @initialize(history=st.integers(3, 12), slow=st.booleans())
+    def open(self, history: int, slow: bool) -> None:
         self.now = 1_000 * SECOND
         self.room = new_room(
             settings=RoomSettings(cursor_updates=20, cursor_burst=0.1),
-            document=text_document(limits=HistoryLimits(operations=history)),
+            document=text_document(limits=DocumentLimits(operations=history)),
         )
         self.room.cursors.lists_changes = self.room.selections.lists_changes = True
         self.timer: int | None = None
@@ -133,6 +141,9 @@ class RoomMachine(RuleBasedStateMachine):
         self.asked: dict[Session, int | None] = {}  # the version from which a join asked for what was missed
         self.results: dict[str, int] = {}
         self.permissions: dict[Session, Permission] = {}
+        self.log: list[Committed] = []
+        self.slow = slow  # whether the store takes its time
+        self.busy = False
 
     # --- the server -----------------------------------------------------------------------------------------------
 
@@ -149,6 +160,8 @@ class RoomMachine(RuleBasedStateMachine):
                         self.send(session, payload, room_id)
                 case Wake(_, due):
                     self.timer = due if self.timer is None else min(self.timer, due)
+                case Commit():
+                    self.commit()
                 case Flush(_, due):
                     self.flush_timer = due if self.flush_timer is None else min(self.flush_timer, due)
                 case Entered(session, _):
@@ -169,9 +182,36 @@ class RoomMachine(RuleBasedStateMachine):
             self.expect(session, payload.message_id, payload.transformed_version)
         elif isinstance(payload, messages.Ack):
             assert isinstance(payload.version, int)
-            if self.results.get(payload.message_id) != payload.version:
+            if payload.message_id in self.results:
+                assert payload.version == self.results[payload.message_id]
+            else:
+                self.results[payload.message_id] = payload.version
                 self.expect(session, payload.message_id, payload.version)
+        elif isinstance(payload, messages.ErrorSent):
+            assert payload.code in (ErrorCode.VERSION_MISMATCH, ErrorCode.SERVICE_UNAVAILABLE)
+        if session not in self.online:
+            assert isinstance(payload, messages.Ack | messages.ErrorSent)  # to who has gone meanwhile
+            return
         self.online[session].inbox.append(json.loads(messages.encode(payload, self.instant.unix, room_id)))
+
+    def commit(self) -> None:
+        """Has the store asked for what waits, unless it is busy."""
+        if self.room.commits and not self.busy:
+            self.busy = True
+            self.carry_out(self.room.refused(self.room.commits.stage(self.instant.unix), {}))
+            if not self.slow:
+                self.store_answers(fails=False)
+
+    @precondition(lambda self: self.busy)
+    @rule(fails=st.sampled_from([False, False, True]))
+    def store_answers(self, fails: bool) -> None:
+        self.busy = False
+        if fails:
+            self.carry_out(self.room.failed(ServiceUnavailable("the store is gone")))
+        else:
+            self.log += self.room.document.staged
+            self.carry_out(self.room.committed())
+        self.commit()
 
     def expect(self, session: Session, message_id: str, version: int) -> None:
         """To each connection, each version goes once and in order (OT3), as the same message to all."""
@@ -226,6 +266,8 @@ class RoomMachine(RuleBasedStateMachine):
             client.session = session_of(client.user_id, USERS[client.user_id], PLENTY)
             client.inbox.clear()
         session = client.session
+        while self.room.commits.has(session):
+            self.store_answers(fails=False)
         request = {"roomId": "plans"}
         if recover and client.epoch is not None:
             request |= {"lastSyncVersion": client.version, "epoch": client.epoch}  # type: ignore[dict-item]
@@ -295,6 +337,9 @@ class RoomMachine(RuleBasedStateMachine):
         if client := self.pick(index, joined=True):
             for _ in range(min(count, len(client.inbox))):
                 client.read()
+            if client.parted:
+                assert client.session is not None
+                self.join(client, self.permissions[client.session], recover=False)
 
     @rule(milliseconds=st.sampled_from([1, 20, 60, 100, 300, 500, 4_000, 11_000]))
     def wait(self, milliseconds: int) -> None:
@@ -331,18 +376,6 @@ class RoomMachine(RuleBasedStateMachine):
             self.receive(client, "operation", {"operation": operation, "version": client.version}, id=message_id)
         except NoPermission:
             assert self.permissions[client.session] is Permission.READ
-            refused = True
-        except VersionMismatch as error:
-            assert client.version < error.details["oldest"]
-            refused = True
-        else:
-            refused = False
-            if message_id in self.results:
-                assert self.room.document.version == before
-            else:
-                assert self.room.document.version == before + 1
-                self.results[message_id] = before + 1
-        if refused:
             assert self.room.document.version == before
             self.join(client, self.permissions[client.session], recover=False)
 
@@ -416,7 +449,7 @@ class RoomMachine(RuleBasedStateMachine):
         for user_id, participant in self.room.participants.items():
             sessions = [session for session, client in self.online.items() if client.user_id == user_id]
             assert sorted(map(id, participant.sessions)) == sorted(map(id, sessions))
-        assert self.room.deserted is not bool(self.truth)
+        assert self.room.deserted is (not self.truth and not self.room.commits)
 
     @invariant()
     def batches_have_the_slots_of_the_participants(self) -> None:
@@ -442,12 +475,18 @@ class RoomMachine(RuleBasedStateMachine):
         if not hasattr(self, "room"):
             return
         # Everyone reads to the end, sends what is not acknowledged, and time passes until nothing is due.
+        self.slow = False
+        if self.busy:
+            self.store_answers(fails=False)
         for _ in range(3):
             self.pass_time(self.now + 2 * GRACE)
             for client in self.online.values():
                 while client.inbox:
                     client.read()
-                if client.pending is not None:
+                if client.parted:
+                    assert client.session is not None
+                    self.join(client, self.permissions[client.session], recover=False)
+                elif client.pending is not None:
                     self.submit(client)
         assert self.timer is None and self.flush_timer is None
         newest = {
@@ -459,13 +498,29 @@ class RoomMachine(RuleBasedStateMachine):
             assert (client.content, client.version) == (self.room.document.content, self.room.document.version)
             assert client.people.keys() == newest.keys()
             for user_id in newest.keys() - {client.user_id}:
-                assert client.people[user_id] == newest[user_id]
+                assert self.moved(client.people[user_id], user_id) == self.moved(newest[user_id], user_id)
         for client in list(self.online.values()):
             assert client.session is not None
             session = client.session
             self.part(client)
             self.carry_out(session.closed(farewell=True, now=self.instant))
         self.nothing_is_left()
+
+    def moved(self, shown: dict[str, Any], user_id: str) -> dict[str, Any]:
+        """What is shown, with the selection where it is in the newest version."""
+        if (selection := shown.get("selection")) is None:
+            return {field: value for field, value in shown.items() if field != "selection"}
+        ranges = [(selected["anchor"], selected["head"]) for selected in selection["ranges"]]
+        for entry in self.log[selection["version"] :]:
+            side = "right" if entry.user_id == user_id else "left"
+            ranges = [
+                (
+                    text.transform_position(anchor, entry.operation, side),
+                    text.transform_position(head, entry.operation, side),
+                )
+                for anchor, head in ranges
+            ]
+        return shown | {"selection": (ranges, selection["color"])}
 
     def nothing_is_left(self) -> None:
         room = self.room
@@ -482,4 +537,4 @@ class RoomMachine(RuleBasedStateMachine):
 
 
 class TestRooms(RoomMachine.TestCase):  # type: ignore[misc]
-    settings = settings(max_examples=100, stateful_step_count=60, deadline=None)
+    settings = settings(max_examples=300, stateful_step_count=60, deadline=None)

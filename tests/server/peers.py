@@ -158,7 +158,7 @@ def connection_of(gateway: Gateway, user: str) -> Connection:
     """The gateway's side of the user's only connection."""
     [found] = [
         connection
-        for connection in gateway._dispatcher.connections
+        for connection in gateway._dispatcher.connections.values()
         if connection.session.authenticated and connection.session.identity.user_id == user
     ]
     return found

@@ -6,53 +6,75 @@ applied the same number of operations is the same (TP1; the theory is told in :m
 committed order is the only truth: clients transform what they have not yet had acknowledged, the gateway never
 takes back what it has committed.
 
-Two windows bound what is kept. The *history* holds the last operations, by count and by bytes: an operation
-against an older version cannot be transformed any more (OT6). The *results* hold which version each message
-became, for as long as the history and at least `history_seconds`: the same message again is answered from there
-and not applied twice (OT5).
+Committing takes two steps, since what is acknowledged must be stored before, and storing takes time::
 
-A document also is the place where an operation is judged: :meth:`Document.submit` either commits it whole or
-raises and leaves everything as it was.
+    stage, stage, …  ──▶  the store appends what is staged  ──▶  commit     it is the document's history now
+                                                            └──▶  abandon    it was never there
+
+A *staged* operation has its place and its version already: those staged after it are transformed over it. But nobody
+is shown it: `version`, `content` and `since` speak of what is committed, however long the store takes. One batch is
+staged at a time. :meth:`Document.stage` is also the place where an operation is judged: it stages it whole or raises
+and leaves everything as it was.
+
+The log of a document is long, and lives in the store; what is here is its newest part. Whoever asks for more has it
+brought back first (:meth:`Document.lacks`, :meth:`Document.recall`). So it is with *results*, which say what version a
+message became (OT5): the newest are known here, and the store knows them all.
 """
 
 from __future__ import annotations
 
 import secrets
-import zlib
-from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import orjson
 
-from fastcollab.core.limits import SECOND
+from fastcollab.checksums import checksum
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
-from fastcollab.ot import ABSENT, DocumentType, OperationError
+from fastcollab.ot import DocumentType, OperationError
 from fastcollab.ot.live import open_document
 
 #: How many parts of operations one submission may be transformed over: some 0.1 s of work.
 MAX_TRANSFORMS = 2_000_000
 
-Author = tuple[str, str]
-"""A user's id, and the id of the message: together the idempotency key of an operation."""
+
+#: Stands for the content of a document that nobody has written to; None is a document of JSON.
+_NEW: Any = object()
+
+
+class Author(NamedTuple):
+    """The idempotency key of an operation (OT5)."""
+
+    user_id: str
+    message_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryLimits:
+class DocumentLimits:
     """How much of a document is kept, and how large it and its operations may be: text in bytes of UTF-8, all else in
     bytes of JSON.
+
+    `operations` bounds the history that operations may be written against; the last `cached_operations` of it, of at
+    most `cached_bytes`, are held in memory. A snapshot is due after `snapshot_operations`, or after so many bytes of
+    them as the document has and at least `snapshot_bytes`.
     """
 
     operations: int = 10_000
-    bytes: int = 67_108_864
-    seconds: float = 86_400
+    cached_operations: int = 1_000
+    cached_bytes: int = 1_048_576
+    snapshot_operations: int = 1_000
+    snapshot_bytes: int = 262_144
     max_operation_bytes: int = 1_048_576
     max_document_bytes: int = 16_777_216
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """An operation as it came; `size` is the length of its message as JSON, in bytes."""
+class Submission(msgspec.Struct, frozen=True):
+    """An operation as it came; `size` is the length of its message as JSON, in bytes.
+
+    One that was `made_here` for its sender has to be told to the sender too.
+    """
 
     user_id: str
     numeric_id: int
@@ -61,68 +83,112 @@ class Submission:
     version: int
     size: int
     checksum: str | None = None
+    made_here: bool = False
 
     @property
     def author(self) -> Author:
-        return self.user_id, self.message_id
+        return Author(self.user_id, self.message_id)
 
 
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """An operation in the document's order: `operation` leads from version `version - 1` to `version`."""
+class Committed(msgspec.Struct, frozen=True):
+    """An operation in the document's order: `operation` leads from version `version - 1` to `version`.
+
+    It was written against version `written_against`; `committed_at` is Unix time in ms, and `size` the length of its
+    message in bytes.
+    """
 
     version: int
     operation: Any
-    inverse: Any
-    submission: Submission
+    user_id: str
+    numeric_id: int
+    message_id: str
+    written_against: int
+    committed_at: int
+    size: int
+
+    @property
+    def author(self) -> Author:
+        return Author(self.user_id, self.message_id)
 
 
 class Document:
-    """The document of one room, in its newest version, with its history window."""
+    """The document of one room, in its newest version, with the newest part of its history.
+
+    `content` is the document at `version`, a value of the type `document_type`, and `oldest` the first version of which
+    the log knows what came after.
+    """
 
     def __init__(
         self,
         document_type: DocumentType,
-        limits: HistoryLimits,
-        content: Any = None,
+        limits: DocumentLimits,
+        content: Any = _NEW,
+        *,
         epoch: str | None = None,
+        version: int = 0,
+        oldest: int | None = None,
     ) -> None:
         self.type = document_type
-        self.epoch = epoch or secrets.token_hex(8)
-        self.version = 0
-        self._live = open_document(document_type, document_type.create(content))
+        self.epoch = epoch or new_epoch()
+        self.version = version
+        self.staged: list[Committed] = []
+        self._live = open_document(document_type, document_type.create() if content is _NEW else content)
         self._limits = limits
-        self._history: deque[Committed] = deque()
+        self._log_begins = version if oldest is None else oldest
+        self._history: list[Committed] = []
         self._history_bytes = 0
-        self._results: dict[Author, tuple[int, int]] = {}
+        #: What takes back the last operations, the staged ones included; fewer than `_history` after a recall.
+        self._inverses: list[Any] = []
+        self._results: dict[Author, int] = {}
+        self._snapshot_version = version
+        self._bytes_since_snapshot = 0
 
     @property
     def content(self) -> Any:
-        """The document in its newest version."""
-        return self._live.content()
+        """The document at `version`."""
+        return self.content_at(self.version) if self.staged else self._live.content()
 
     @property
     def oldest(self) -> int:
         """The oldest version that an operation may have been written against."""
-        return self.version - len(self._history)
+        return max(self._log_begins, self.version - self._limits.operations)
 
-    def submit(self, submission: Submission, now: int) -> Committed | int:
-        """Commits the operation; or, if it has been before, gives the version that it became then.
+    @property
+    def snapshot_due(self) -> bool:
+        """Whether a snapshot would save much of the work of opening the document."""
+        operations, size = self.operations_since_snapshot, self._bytes_since_snapshot
+        limits = self._limits
+        if operations >= limits.snapshot_operations:
+            # Of a document that is large beside its operations only so often that its log can be trimmed.
+            return size * 8 >= self._live.size() or operations >= limits.operations // 2
+        return size >= limits.snapshot_bytes and size >= self._live.size()
 
-        Raises :class:`VersionMismatch`, :class:`ChecksumFailed` or :class:`InvalidMessage`, and then nothing
-        has changed.
+    @property
+    def operations_since_snapshot(self) -> int:
+        return self.version - self._snapshot_version
+
+    # --- committing ---------------------------------------------------------------------------------------------------
+
+    def stage(self, submission: Submission, unix: int) -> int:
+        """Gives the operation its place after what is committed and staged, and returns the version that it makes; or,
+        if it has been committed or staged before, the version that it made then.
+
+        `unix` is the time in ms. Raises :class:`VersionMismatch`, :class:`ChecksumFailed` or :class:`InvalidMessage`,
+        and then nothing has changed.
         """
-        if (result := self._results.get(submission.author)) is not None:
-            return result[0]
-        self._check_version(submission.version)
+        author = submission.author
+        if (known := self._results.get(author)) is not None:
+            return known
+        # A client that is alone may have sent more before it has heard of the first.
+        self._check_version(submission.version, self._newest)
         try:
             self.type.check(submission.operation)
             self._check_operation_size(submission)
             if submission.checksum is not None:
                 self._check_checksum(submission)
-            operation = submission.operation
             self._check_lateness(submission)
-            for earlier in self.since(submission.version):
+            operation = submission.operation
+            for earlier in self._since(submission.version):
                 operation = self.type.transform(operation, earlier.operation, "left")
             inverse = self._live.apply(operation)
         except OperationError as error:
@@ -135,36 +201,159 @@ class Document:
                 limit=self._limits.max_document_bytes,
                 size=size,
             )
-        return self._commit(submission, operation, inverse, now)
+        version = self._newest + 1
+        self.staged.append(
+            Committed(
+                version,
+                operation,
+                submission.user_id,
+                submission.numeric_id,
+                submission.message_id,
+                submission.version,
+                unix,
+                submission.size,
+            )
+        )
+        self._inverses.append(inverse)
+        self._results[author] = version
+        return version
+
+    def commit(self) -> list[Committed]:
+        """What is staged has been stored: it is part of the document from now on."""
+        committed, self.staged = self.staged, []
+        self.version += len(committed)
+        self._remember(committed)
+        return committed
+
+    def abandon(self) -> None:
+        """What is staged has not been stored: takes it back, as if it had never come."""
+        for entry in reversed(self.staged):
+            self._live.apply(self._inverses.pop())
+            del self._results[entry.author]
+        self.staged = []
+
+    def follow(self, entries: Iterable[Committed]) -> None:
+        """Takes in operations that the log has after `version`: those of an opened document, or committed by others.
+
+        Nothing may be staged.
+        """
+        assert not self.staged
+        entries = list(entries)
+        for entry in entries:
+            assert entry.version == self.version + 1, "the operations of a log have no gaps"
+            self._inverses.append(self._live.apply(entry.operation))
+            self._results[entry.author] = entry.version
+            self.version += 1
+        self._remember(entries)
+
+    def recognise(self, results: Mapping[Author, int]) -> None:
+        """These messages became these versions, as the store knows."""
+        self._results.update(results)
+
+    # --- history ------------------------------------------------------------------------------------------------------
+
+    def lacks(self, version: int) -> bool:
+        """Whether operations since that version are not here, and :meth:`recall` has to bring them back."""
+        return self.oldest <= version < self.known_since
+
+    @property
+    def known_since(self) -> int:
+        """The version after which the operations are here."""
+        return self.version - len(self._history)
+
+    def recall(self, entries: Sequence[Committed]) -> None:
+        """Puts back older operations, which end where those begin that are here; they stay until the next commits."""
+        entries = [entry for entry in entries if entry.version <= self.known_since]
+        assert not entries or entries[-1].version == self.known_since, "the operations of a log have no gaps"
+        self._history[:0] = entries
+        self._history_bytes += sum(entry.size for entry in entries)
 
     def since(self, version: int) -> list[Committed]:
-        """The operations that lead from `version` to the newest; raises :class:`VersionMismatch` if they are not
-        known.
+        """The operations that lead from `version` to the newest; raises :class:`VersionMismatch` if the log does not
+        have them. They must be here (:meth:`lacks`).
         """
-        self._check_version(version)
+        self._check_version(version, self.version)
         missed = self.version - version
-        return [self._history[index] for index in range(len(self._history) - missed, len(self._history))]
+        assert missed <= len(self._history), "the operations have not been recalled"
+        return self._history[len(self._history) - missed :]
+
+    def _since(self, version: int) -> list[Committed]:
+        """Those, and the staged ones."""
+        if version > self.version:
+            return self.staged[version - self.version :]
+        return self.since(version) + self.staged
 
     def content_at(self, version: int) -> Any:
-        """The content at an older version, by taking back what was done since; raises :class:`VersionMismatch`."""
-        undoing = [later.inverse for later in reversed(self.since(version))]
+        """The content at an older version, or a staged one, by taking back what was done since; raises
+        :class:`VersionMismatch` if that cannot be done from what is here.
+        """
+        newest = self._newest
+        if not newest - len(self._inverses) <= version <= newest:
+            raise VersionMismatch("the version is not known any more", version=self.version, oldest=self.oldest)
+        undoing = self._inverses[len(self._inverses) - (newest - version) :][::-1]
         # Each application copies the document, so they are made one first: neighbours with neighbours, since a
         # composition costs as much as both of its parts. (To apply a composition is safe, to transform over it not.)
         while len(undoing) > 1:
             composed = list(map(self.type.compose, undoing[::2], undoing[1::2]))
             undoing = composed + undoing[2 * len(composed) :]
-        return self.type.apply(self.content, undoing[0]) if undoing else self.content
+        content = self._live.content()
+        return self.type.apply(content, undoing[0]) if undoing else content
 
-    def _check_version(self, version: int) -> None:
-        if not self.oldest <= version <= self.version:
+    def take_snapshot(self) -> tuple[int, Any]:
+        """The newest version and its content, from which the next snapshot is as far away as after an opening."""
+        self._snapshot_version = self.version
+        self._bytes_since_snapshot = 0
+        return self.version, self.content
+
+    def trimmed(self, oldest: int) -> None:
+        """The log has been trimmed to what came after `oldest`."""
+        self._log_begins = max(self._log_begins, oldest)
+
+    def _remember(self, entries: Iterable[Committed]) -> None:
+        for entry in entries:
+            self._history.append(entry)
+            self._history_bytes += entry.size
+            self._bytes_since_snapshot += entry.size
+        # Much is forgotten at a time, since what is kept has to be moved.
+        if (
+            len(self._history) > self._limits.cached_operations * 5 // 4
+            or self._history_bytes > self._limits.cached_bytes
+        ):
+            self._forget()
+
+    def _forget(self) -> None:
+        """Leaves no more of the history here than the limits allow, but the newest operation in any case."""
+        forgotten = max(0, len(self._history) - self._limits.cached_operations)
+        size = self._history_bytes - sum(entry.size for entry in self._history[:forgotten])
+        while size > self._limits.cached_bytes * 3 // 4 and forgotten < len(self._history) - 1:
+            size -= self._history[forgotten].size
+            forgotten += 1
+        del self._history[:forgotten]
+        self._history_bytes = size
+        del self._inverses[: max(0, len(self._inverses) - len(self._history))]
+        while len(self._results) > len(self._history) + self._limits.cached_operations:
+            del self._results[next(iter(self._results))]
+
+    # --- judging ------------------------------------------------------------------------------------------------------
+
+    @property
+    def _newest(self) -> int:
+        return self.version + len(self.staged)
+
+    def _check_version(self, version: int, newest: int) -> None:
+        if not self.oldest <= version <= newest:
             raise VersionMismatch(
-                "the version is newer than the document" if version > self.version else "the version is too old",
+                "the version is newer than the document" if version > newest else "the version is too old",
                 version=self.version,
                 oldest=self.oldest,
             )
 
     def _check_checksum(self, submission: Submission) -> None:
-        expected = checksum(self.content_at(submission.version))
+        """Compares the checksum, if the document can still be seen as it was at the submission's version."""
+        try:
+            expected = checksum(self.content_at(submission.version))
+        except VersionMismatch:
+            return
         if submission.checksum != expected:
             raise ChecksumFailed(
                 f"the document at version {submission.version} has another checksum",
@@ -177,7 +366,7 @@ class Document:
 
         The sender can do the same work: with the newest version it transforms, and submits again.
         """
-        missed = self.version - submission.version
+        missed = self._newest - submission.version
         # An operation has no more parts than bytes, so that most need not be counted.
         if missed * submission.size > MAX_TRANSFORMS and missed * _parts(submission.operation) > MAX_TRANSFORMS:
             raise VersionMismatch(
@@ -190,35 +379,10 @@ class Document:
         if submission.size > limit and (size := len(orjson.dumps(submission.operation))) > limit:
             raise InvalidMessage("the operation is too large", path="payload.operation", limit=limit, size=size)
 
-    def _commit(self, submission: Submission, operation: Any, inverse: Any, now: int) -> Committed:
-        self.version += 1
-        committed = Committed(self.version, operation, inverse, submission)
-        self._history.append(committed)
-        self._history_bytes += submission.size
-        self._results[submission.author] = (self.version, now)
-        self._trim(now)
-        return committed
 
-    def _trim(self, now: int) -> None:
-        limits = self._limits
-        while len(self._history) > limits.operations or (self._history_bytes > limits.bytes and len(self._history) > 1):
-            self._history_bytes -= self._history.popleft().submission.size
-        kept_since = now - int(limits.seconds * SECOND)
-        while self._results:
-            author = next(iter(self._results))
-            version, committed_at = self._results[author]
-            if version > self.oldest or committed_at >= kept_since:
-                break
-            del self._results[author]
-
-
-def checksum(content: Any) -> str:
-    """The CRC-32 of the content as canonical JSON (RFC 8785) in UTF-8: eight lower-case hexadecimal digits (OT8).
-
-    A document that does not exist is no bytes.
-    """
-    encoded = b"" if content is ABSENT else orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
-    return f"{zlib.crc32(encoded):08x}"
+def new_epoch() -> str:
+    """A name for one life of a document."""
+    return secrets.token_hex(8)
 
 
 def _parts(operation: Any) -> int:

@@ -1,8 +1,8 @@
 """What the core wants done: the only way in which its rules reach sockets, clocks and stores.
 
-A method of the core returns a list of these; the shell carries them out in their order. :class:`Verify` and
-:class:`Enter` ask for something that may take time: the shell calls back with the result, and messages of the
-connection that come meanwhile wait.
+A method of the core returns a list of these; the shell carries them out in their order. :class:`Verify`,
+:class:`Enter` and :class:`LookBack` ask for something that may take time: the shell calls back with the result, and
+messages of the connection that come meanwhile wait. For :class:`Commit` nobody waits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastcollab.errors import CloseCode
-from fastcollab.messages import Connect, JoinRoom, ServerPayload
+from fastcollab.messages import Connect, JoinRoom, PastMessage, ServerPayload
 
 if TYPE_CHECKING:
     from fastcollab.core.room import Room
@@ -46,6 +46,20 @@ class Enter(NamedTuple):
 
     session: Session
     message: JoinRoom
+
+
+class LookBack(NamedTuple):
+    """Answer a question about the past of the room's document, or bring the past back."""
+
+    session: Session
+    room: Room
+    message: PastMessage
+
+
+class Commit(NamedTuple):
+    """The room has operations that wait: stage them, have the store append them, and call `room.committed`."""
+
+    room: Room
 
 
 class Flush(NamedTuple):
@@ -83,4 +97,4 @@ class Activated(NamedTuple):
     room: Room
 
 
-Effect = Send | Close | Verify | Enter | Flush | Wake | Entered | Left | Activated
+Effect = Send | Close | Verify | Enter | LookBack | Commit | Flush | Wake | Entered | Left | Activated

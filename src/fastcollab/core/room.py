@@ -4,6 +4,9 @@ A *member* is a session, one connection; a *participant* is a user, with as many
 connections here (R6). A participant outlives the last of its members by a grace period, so that a lost
 connection that comes back is not seen as a departure and an arrival (R7).
 
+Operations wait in a queue (:mod:`fastcollab.core.commits`) until the shell has had a batch of them stored: then, and
+not before, their senders are acknowledged and the others are told.
+
 Every method takes the time and returns effects; none waits. What is due later (debounced presence, the end of a
 grace period) is asked for by :meth:`Room.next_due` and done by :meth:`Room.tick`. Cursors go around this module
 on their hot path: the server puts binary records straight into `cursors` and `selections`, under the same rules
@@ -12,20 +15,22 @@ as :meth:`Room.move` does for those that come as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
 from fastcollab import _binary, messages
-from fastcollab.core.document import Committed, Document, Submission
-from fastcollab.core.effects import Effect, Entered, Flush, Left, Send, Wake
+from fastcollab.core.commits import CommitQueue, Refusal
+from fastcollab.core.document import Author, Committed, Document, Submission
+from fastcollab.core.effects import Commit, Effect, Entered, Flush, Left, Send, Wake
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.presence import Debouncer, Participant, cursor_of
-from fastcollab.errors import InvalidMessage, RoomFull, VersionMismatch
+from fastcollab.core.selections import moved
+from fastcollab.errors import InvalidMessage, ProtocolError, RoomFull, VersionMismatch
 from fastcollab.ot import ABSENT, OperationError
 
 if TYPE_CHECKING:
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
 
 CURSOR = 1
 SELECTION = 2
+
+#: After so many versions all selections are moved on, so that what moves them is still in memory.
+_SELECTIONS_MOVED_EVERY = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,7 @@ class RoomSettings:
     cursor_updates: int = 60
     cursor_burst: float = 2.0
     max_recovery_bytes: int = 4_194_304
+    max_queued_bytes: int = 8_388_608
 
 
 class Room:
@@ -56,6 +65,7 @@ class Room:
         self.id = room_id
         self.handle = handle
         self.document = document
+        self.commits = CommitQueue(document, settings.max_queued_bytes)
         self.members: dict[Session, Permission] = {}
         self.participants: dict[str, Participant] = {}
         period = SECOND // settings.cursor_updates
@@ -65,11 +75,12 @@ class Room:
         self._selection_changes = Debouncer(settings.selection_interval)
         self._presence_changes = Debouncer(settings.update_interval)
         self._absent: set[Participant] = set()
+        self._selections_version = document.version
 
     @property
     def deserted(self) -> bool:
-        """Nobody is here, and nobody is awaited back."""
-        return not self.participants
+        """Nobody is here, nobody is awaited back, and nothing is on its way into the document."""
+        return not self.participants and not self.commits
 
     # --- coming and going ---------------------------------------------------------------------------------------------
 
@@ -96,7 +107,7 @@ class Room:
         session.entered(self)
         effects += [Entered(session, self), *self._welcome(session, permission, request)]
         if arriving:
-            joined = messages.UserJoined(self.id, participant.description())
+            joined = messages.UserJoined(self.id, self._describe(participant))
             effects.append(Send(self._members_but(participant), joined, self.id))
         return effects
 
@@ -157,7 +168,7 @@ class Room:
         self.selections.remove_slot(participant.selection_frame)
         self._selection_changes.forget(participant)
         self._presence_changes.forget(participant)
-        left = messages.UserLeft(self.id, participant.description())
+        left = messages.UserLeft(self.id, self._describe(participant))
         return [Send(list(self.members), left, self.id)]
 
     def _remove_member(self, session: Session) -> list[Effect]:
@@ -180,16 +191,14 @@ class Room:
                     recovery = messages.Recovery(recovered=False, reason="gap_trimmed")
                 else:
                     recovery = messages.Recovery(recovered=True, missed=len(missed))
-        content = document.content if missed is None else UNSET
-        if content is ABSENT:
-            content = UNSET
-        state = messages.DocumentState(document.type.name, document.version, document.epoch, content)
+        content = document.content if missed is None else ABSENT
+        state = messages.document_state(document.type.name, document.version, document.epoch, content)
         yield Send(
             [session],
             messages.RoomJoined(
                 room_id=self.id,
                 handle=self.handle,
-                participants=[participant.description() for participant in self.participants.values()],
+                participants=[self._describe(participant) for participant in self.participants.values()],
                 document_state=state,
                 version=document.version,
                 permission=permission.word,
@@ -197,8 +206,12 @@ class Room:
             ),
             self.id,
         )
-        for committed in missed or ():
-            yield Send([session], _broadcast(committed.submission, committed.operation, committed.version), self.id)
+        for entry in missed or ():
+            yield Send([session], broadcast(entry), self.id)
+
+    def _describe(self, participant: Participant) -> messages.Participant:
+        self._move_selection(participant)
+        return participant.description()
 
     def _missed_since(self, version: int) -> list[Committed] | None:
         """The operations since `version`; None if they are not known, or are more than a client can be sent at once."""
@@ -206,7 +219,7 @@ class Room:
             missed = self.document.since(version)
         except VersionMismatch:
             return None
-        size = sum(committed.submission.size for committed in missed)
+        size = sum(entry.size for entry in missed)
         return missed if size <= self._settings.max_recovery_bytes else None
 
     # --- presence -----------------------------------------------------------------------------------------------------
@@ -233,8 +246,13 @@ class Room:
                 except OperationError as error:
                     raise InvalidMessage(error.reason, path=f"payload.ranges[{index}].{end}") from None
         version = self.document.version if change.version is None else change.version
-        if version > self.document.version:
-            raise VersionMismatch("the version is newer than the document", version=self.document.version)
+        if not self.document.known_since <= version <= self.document.version:
+            raise VersionMismatch(
+                "the version is newer than the document"
+                if version > self.document.version
+                else "the version is too old",
+                version=self.document.version,
+            )
         participant = self._participant(session)
         participant.selection = messages.Selection(change.ranges, change.color, version)
         # An older one that came as a frame, and may still be waiting, must not follow this one.
@@ -296,7 +314,7 @@ class Room:
         for slot in self.cursors.take_changes():
             changes[slot.user_id] = {"cursor": cursor_of(slot)}
         for slot in self.selections.take_changes():
-            selection = self.participants[slot.user_id].selection
+            selection = self._move_selection(self.participants[slot.user_id])
             changes.setdefault(slot.user_id, {})["selection"] = selection
         return [
             (participant, participant.update(changed, now))
@@ -307,7 +325,8 @@ class Room:
         """Every cursor and selection that is known, for a connection that has missed some."""
         updates = []
         for participant in self.participants.values():
-            known: dict[str, Any] = {"cursor": cursor_of(participant.cursor), "selection": participant.selection}
+            selection = self._move_selection(participant)
+            known: dict[str, Any] = {"cursor": cursor_of(participant.cursor), "selection": selection}
             known = {field: value for field, value in known.items() if value is not None}
             if known:
                 updates.append((participant, participant.update(known, now)))
@@ -321,6 +340,9 @@ class Room:
         return [Wake(self, debouncer.due_at(participant))]
 
     def _tell(self, participant: Participant, changes: dict[str, Any], now: Instant) -> Send:
+        if "selection" in changes:
+            # Others may have written while it was held back.
+            changes = {**changes, "selection": self._move_selection(participant)}
         return Send(self._members_but(participant), participant.update(changes, now), self.id)
 
     def _participant(self, session: Session) -> Participant:
@@ -331,27 +353,87 @@ class Room:
 
     # --- the document -------------------------------------------------------------------------------------------------
 
-    def submit(self, session: Session, message: messages.Operation, size: int, now: Instant) -> list[Effect]:
-        """Commits an operation, acknowledges it and tells the others (OT3)."""
+    def submit(self, session: Session, message: messages.Operation, size: int) -> list[Effect]:
+        """Takes an operation, to be committed when its turn has come (OT3)."""
         self.members[session].require(Permission.WRITE, "an operation")
         payload = message.payload
         submission = Submission(
-            user_id=session.identity.user_id,
-            numeric_id=session.identity.numeric_id,
-            message_id=message.id,
-            operation=payload.operation,
-            version=payload.version,
-            size=size,
-            checksum=payload.checksum,
+            session.identity.user_id,
+            session.identity.numeric_id,
+            message.id,
+            payload.operation,
+            payload.version,
+            size,
+            payload.checksum,
         )
-        outcome = self.document.submit(submission, now.monotonic)
-        if isinstance(outcome, int):
-            return [Send([session], messages.Ack(message.id, outcome), self.id)]
-        others = [member for member in self.members if member is not session]
+        self.commits.add(session, submission)
+        return [Commit(self)]
+
+    def committed(self) -> list[Effect]:
+        """The batch is stored: acknowledges each operation, and tells the others (OT3)."""
+        effects: list[Effect] = []
+        for session, submission, version, entry in self.commits.commit():
+            if entry is not None:
+                others = [member for member in self.members if member is not session or submission.made_here]
+                effects.append(Send(others, broadcast(entry), self.id))
+            if session is not None:
+                effects.append(Send([session], messages.Ack(submission.message_id, version), self.id))
+        if self.document.version - self._selections_version >= _SELECTIONS_MOVED_EVERY:
+            self._selections_version = self.document.version
+            for participant in self.participants.values():
+                self._move_selection(participant)
+        return effects
+
+    def refused(self, refusals: Iterable[Refusal], results: Mapping[Author, int]) -> list[Effect]:
+        """Tells the senders of operations why these were refused; but those of which the store knows that they were
+        committed, long ago, are acknowledged (OT5).
+        """
+        effects: list[Effect] = []
+        for session, submission, error in refusals:
+            if session is None:
+                continue
+            version = results.get(submission.author)
+            answer: messages.ServerPayload = (
+                messages.ErrorSent.of(error, submission.message_id)
+                if version is None
+                else messages.Ack(submission.message_id, version)
+            )
+            effects.append(Send([session], answer, self.id))
+        return effects
+
+    def failed(self, error: ProtocolError) -> list[Effect]:
+        """The batch could not be stored: tells its senders."""
         return [
-            Send([session], messages.Ack(message.id, outcome.version), self.id),
-            Send(others, _broadcast(submission, outcome.operation, outcome.version), self.id),
+            Send([session], messages.ErrorSent.of(error, submission.message_id), self.id)
+            for session, submission in self.commits.fail()
+            if session is not None
         ]
+
+    def followed(self, entries: Iterable[Committed]) -> list[Effect]:
+        """Another process has committed operations to the document, which has them now: tells the members."""
+        return [Send(list(self.members), broadcast(entry), self.id) for entry in entries]
+
+    def renewed(self, document: Document) -> list[Effect]:
+        """Another process has made the document anew: tells the members that what they have is no more (OT6)."""
+        effects = self.failed(VersionMismatch("the document was made anew", version=document.version))
+        self.document = document
+        self.commits = CommitQueue(document, self._settings.max_queued_bytes)
+        self._selections_version = document.version
+        for participant in self.participants.values():
+            participant.selection = None
+        notice = VersionMismatch("the document was made anew", version=document.version, oldest=document.oldest)
+        return [*effects, Send(list(self.members), messages.ErrorSent.of(notice), self.id)]
+
+    def _move_selection(self, participant: Participant) -> messages.Selection | None:
+        """The participant's selection in the newest version; what is too old to be moved there is gone."""
+        selection, document = participant.selection, self.document
+        if selection is not None and selection.version != document.version:
+            participant.selection = (
+                moved(selection, document.type, document.since(selection.version), participant.user_id)
+                if selection.version >= document.known_since
+                else None
+            )
+        return participant.selection
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -376,12 +458,13 @@ class Room:
         return participant.absent_since + self._settings.grace_period
 
 
-def _broadcast(submission: Submission, operation: Any, version: int) -> messages.OperationBroadcast:
+def broadcast(entry: Committed) -> messages.OperationBroadcast:
+    """The message that tells of a committed operation."""
     return messages.OperationBroadcast(
-        operation=operation,
-        user_id=submission.user_id,
-        numeric_id=submission.numeric_id,
-        message_id=submission.message_id,
-        version=submission.version,
-        transformed_version=version,
+        operation=entry.operation,
+        user_id=entry.user_id,
+        numeric_id=entry.numeric_id,
+        message_id=entry.message_id,
+        version=entry.written_against,
+        transformed_version=entry.version,
     )

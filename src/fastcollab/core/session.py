@@ -20,7 +20,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from fastcollab import messages
-from fastcollab.core.effects import Activated, Close, Effect, Enter, Send, Verify
+from fastcollab.core.effects import Activated, Close, Effect, Enter, LookBack, Send, Verify
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import TokenBucket
 from fastcollab.core.permissions import Permission
@@ -75,6 +75,7 @@ class Session:
         "_operations",
         "_settings",
         "connection_id",
+        "resumed",
         "rooms",
         "shell",
         "state",
@@ -83,6 +84,7 @@ class Session:
     def __init__(self, connection_id: str, settings: SessionSettings, shell: Any = None) -> None:
         self.connection_id = connection_id
         self.state = SessionState.NEW
+        self.resumed = False
         self.rooms: dict[str, Room] = {}
         #: The connection that the server keeps for this session; nothing in the core looks at it.
         self.shell = shell
@@ -108,12 +110,15 @@ class Session:
 
     # --- authentication -----------------------------------------------------------------------------------------------
 
-    def verified(self, identity: Identity, message: messages.Connect | None, now: Instant) -> list[Effect]:
-        """The token was good: of the handshake, or of `message`."""
+    def verified(
+        self, identity: Identity, message: messages.Connect | None, now: Instant, *, resumed: bool = False
+    ) -> list[Effect]:
+        """The token was good: of the handshake, or of `message`. `resumed`: an earlier connection was taken up (S7)."""
         if self._identity is not None and identity.user_id != self._identity.user_id:
             raise NotAuthenticated("the token is for another user", path="payload.token")
         self._identity = identity
         self.state = SessionState.AUTHENTICATED
+        self.resumed = self.resumed or resumed
         return self._greet(message, now)
 
     def refused(self, error: ProtocolError, message: messages.Connect | None) -> list[Effect]:
@@ -140,7 +145,7 @@ class Session:
             heartbeat_interval=self._settings.heartbeat_interval,
             limits=self._settings.limits,
             protocol=messages.PROTOCOL_VERSION,
-            resumed=False,
+            resumed=self.resumed,
         )
         effects: list[Effect] = [Send([self], connected)]
         if message is not None and message.acknowledgment:
@@ -167,9 +172,11 @@ class Session:
             return self._acknowledge(message, self._room(message.room_id).move(self, message.payload, now))
         if isinstance(message, messages.Operation):
             self._take_operation(now)
-            return self._room(message.room_id).submit(self, message, size, now)
+            return self._room(message.room_id).submit(self, message, size)
         if isinstance(message, messages.JoinRoom):
             return self._join(message)
+        if isinstance(message, messages.PastMessage):
+            return [LookBack(self, self._room(message.room_id), message)]
         return self._acknowledge(message, _HANDLERS[type(message)](self, message, now))
 
     def joined(self, message: messages.JoinRoom, effects: list[Effect]) -> list[Effect]:

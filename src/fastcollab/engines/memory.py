@@ -1,16 +1,19 @@
 """The ports in the memory of one process: nothing outlives it, and nothing has to be installed.
 
-Documents stay when their rooms are deserted, for as long as the process lives; who needs them bounded or
-durable takes another engine.
+Documents stay when their rooms are deserted, for as long as the process lives; who needs them durable takes another
+engine.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 from hashlib import blake2b
+from typing import Any
 
-from fastcollab import ot
-from fastcollab.core.document import Document, HistoryLimits
-from fastcollab.errors import ConnectionLimit
+from fastcollab.core.document import Author, Committed, new_epoch
+from fastcollab.errors import ConnectionLimit, VersionMismatch
+from fastcollab.ports import AlreadyCommitted, DocumentSummary, LogMoved, Retention, StoredDocument
 
 _NUMBERS = 2**32
 
@@ -70,21 +73,136 @@ def own_number(user_id: str) -> int | None:
 
 
 class MemoryDocuments:
-    """Documents in memory."""
+    """A document store that forgets everything with the process. It has no durability, and every promise else."""
 
-    def __init__(self, limits: HistoryLimits) -> None:
-        self._limits = limits
-        self._documents: dict[str, Document] = {}
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._documents: dict[str, _Kept] = {}
+        self._clock = clock
 
-    async def open(self, room_id: str, document_type: str) -> Document:
-        document = self._documents.get(room_id)
-        if document is None:
-            document = Document(ot.types[document_type], self._limits)
-            self._documents[room_id] = document
-        return document
+    async def load(self, room_id: str, version: int | None = None) -> StoredDocument | None:
+        kept = self._documents.get(room_id)
+        return None if kept is None else kept.at(kept.version if version is None else version)
 
-    async def close(self, room_id: str) -> None:
-        # A document that was never written says no more than a new one.
-        document = self._documents.get(room_id)
-        if document is not None and document.version == 0:
+    async def create(self, room_id: str, document_type: str, content: Any) -> StoredDocument:
+        kept = self._documents.get(room_id)
+        if kept is None:
+            kept = self._documents[room_id] = _Kept(document_type, content, self._unix())
+        return kept.at(kept.version)
+
+    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> None:
+        kept = self._documents.get(room_id)
+        if kept is None or kept.epoch != epoch or entries[0].version != kept.version + 1:
+            raise LogMoved(f"the log of {room_id!r} is not at version {entries[0].version - 1} of epoch {epoch}")
+        if known := kept.known_of(entry.author for entry in entries):
+            raise AlreadyCommitted(known)
+        kept.log += entries
+        kept.results.update((entry.author, entry) for entry in entries)
+
+    async def history(
+        self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None
+    ) -> list[Committed]:
+        kept = self._documents.get(room_id)
+        if kept is None or kept.epoch != epoch:
+            raise LogMoved(f"the document of {room_id!r} is not in epoch {epoch}")
+        kept.check(after)
+        entries = kept.log[after - kept.oldest : (kept.version if up_to is None else up_to) - kept.oldest]
+        return entries if limit is None else entries[:limit]
+
+    async def results(self, room_id: str, epoch: str, authors: Sequence[Author]) -> dict[Author, int]:
+        kept = self._documents.get(room_id)
+        if kept is None or kept.epoch != epoch:
+            return {}
+        return kept.known_of(authors)
+
+    async def snapshot(self, room_id: str, epoch: str, version: int, content: Any, retention: Retention) -> int:
+        kept = self._documents.get(room_id)
+        if kept is None or kept.epoch != epoch:
+            return version
+        kept.snapshots[version] = content
+        kept.trim(retention, self._unix())
+        return kept.oldest
+
+    async def replace(self, room_id: str, document_type: str, content: Any) -> StoredDocument:
+        kept = self._documents[room_id] = _Kept(document_type, content, self._unix())
+        return kept.at(0)
+
+    async def delete(self, room_id: str) -> bool:
+        return self._documents.pop(room_id, None) is not None
+
+    async def list(self, after: str = "", limit: int = 1_000) -> list[DocumentSummary]:
+        rooms = sorted(room_id for room_id in self._documents if room_id > after)
+        return [self._documents[room_id].summary(room_id) for room_id in rooms[:limit]]
+
+    async def forget_unwritten(self, before: int, keep: Collection[str]) -> int:
+        unwritten = [
+            room_id
+            for room_id, kept in self._documents.items()
+            if not kept.version and kept.created_at < before and room_id not in keep
+        ]
+        for room_id in unwritten:
             del self._documents[room_id]
+        return len(unwritten)
+
+    async def close(self) -> None:
+        pass
+
+    def _unix(self) -> int:
+        return int(self._clock() * 1000)
+
+
+class _Kept:
+    """One document: snapshots by version, and the log after the oldest of them."""
+
+    def __init__(self, document_type: str, content: Any, created_at: int) -> None:
+        self.type = document_type
+        self.epoch = new_epoch()
+        self.created_at = created_at
+        self.oldest = 0
+        self.snapshots = {0: content}
+        self.log: list[Committed] = []
+        self.results: dict[Author, Committed] = {}
+
+    @property
+    def version(self) -> int:
+        return self.oldest + len(self.log)
+
+    def check(self, version: int) -> None:
+        if not self.oldest <= version <= self.version:
+            raise VersionMismatch("the version is not in the log", version=self.version, oldest=self.oldest)
+
+    def at(self, version: int) -> StoredDocument:
+        self.check(version)
+        base = max(known for known in self.snapshots if known <= version)
+        entries = self.log[base - self.oldest : version - self.oldest]
+        return StoredDocument(self.type, self.epoch, self.oldest, base, self.snapshots[base], entries)
+
+    def known_of(self, authors: Iterable[Author]) -> dict[Author, int]:
+        return {author: self.results[author].version for author in authors if author in self.results}
+
+    def summary(self, room_id: str) -> DocumentSummary:
+        changed_at = self.log[-1].committed_at if self.log else self.created_at
+        size = sum(entry.size for entry in self.log)
+        return DocumentSummary(room_id, self.type, self.epoch, self.version, self.oldest, changed_at, size)
+
+    def trim(self, retention: Retention, unix: int) -> None:
+        """Trims the log at the newest snapshot that leaves what is to be kept."""
+        wanted, size = self.version, 0
+        for entry in reversed(self.log):
+            size += entry.size
+            if (
+                self.version - entry.version >= retention.operations
+                or size > retention.bytes
+                or entry.committed_at < unix - retention.seconds * 1000
+            ):
+                break
+            wanted = entry.version - 1
+        oldest = max(known for known in self.snapshots if known <= wanted)
+        del self.log[: oldest - self.oldest]
+        self.oldest = oldest
+        self.snapshots = {version: content for version, content in self.snapshots.items() if version >= oldest}
+        remembered_since = unix - retention.results_seconds * 1000
+        self.results = {
+            author: entry
+            for author, entry in self.results.items()
+            if entry.version > oldest or entry.committed_at >= remembered_since
+        }

@@ -34,6 +34,7 @@ class Connection(WSListener):
     session: Session
     inbox: deque[Any] | None
     token: str | None
+    previous: str | None
     members: dict[Room, Member]
     def __init__(
         self,
@@ -41,6 +42,7 @@ class Connection(WSListener):
         pump: Pump,
         batched: bool,
         token: str | None,
+        previous: str | None,
         max_message: int,
         max_backlog: int,
     ) -> None: ...

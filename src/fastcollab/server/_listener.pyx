@@ -71,6 +71,7 @@ cdef class Connection(WSListener):
         public object session
         public object inbox              # messages that wait for an asynchronous step; None: there is no such step
         public object token              # of the handshake; None once it was looked at
+        public object previous           # the id of the connection that this one takes the place of; None: of none
         public dict members              # by room: the connection's memberships in the fan-out
         object handler
         Pump pump
@@ -84,13 +85,14 @@ cdef class Connection(WSListener):
         bint paused                      # what the client sends waits in its socket
         bint closing                     # nothing more is read
 
-    def __init__(self, handler, Pump pump not None, bint batched, token, Py_ssize_t max_message,
+    def __init__(self, handler, Pump pump not None, bint batched, token, previous, Py_ssize_t max_message,
                  Py_ssize_t max_backlog):
         self.handler = handler
         self.pump = pump
         self.fd = -1
         self.batched = batched
         self.token = token
+        self.previous = previous
         self.members = {}
         self.max_message = max_message
         self.max_backlog = max_backlog

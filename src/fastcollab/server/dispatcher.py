@@ -1,9 +1,10 @@
 """Between connections and the core: messages in, effects out.
 
 A text message is decoded and given to its session; the effects that come back are carried out in their order.
-Two of them take time, verifying a token and entering a room: while one is under way for a connection, what the
-connection sends next waits in its inbox, so that the messages of a connection are carried out in their order
-(E5). An inbox that grows long stops the reading of its socket.
+Some of them take time, such as verifying a token and entering a room: while one is under way for a connection, what
+the connection sends next waits in its inbox, so that the messages of a connection are carried out in their order
+(E5). An inbox that grows long stops the reading of its socket. Operations take time too, but nobody waits for them:
+the :class:`~fastcollab.server.committer.Committer` has them stored, and answered when they are.
 """
 
 from __future__ import annotations
@@ -16,7 +17,21 @@ from typing import Any
 from msgspec import Raw
 
 from fastcollab import _binary, messages, ot
-from fastcollab.core.effects import Activated, Close, Effect, Enter, Entered, Flush, Left, Send, Verify, Wake
+from fastcollab.core.departures import Departures
+from fastcollab.core.effects import (
+    Activated,
+    Close,
+    Commit,
+    Effect,
+    Enter,
+    Entered,
+    Flush,
+    Left,
+    LookBack,
+    Send,
+    Verify,
+    Wake,
+)
 from fastcollab.core.permissions import Permission, granted
 from fastcollab.core.room import Room
 from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, unpack
@@ -27,6 +42,7 @@ from fastcollab.errors import (
     NotAuthenticated,
     ProtocolError,
     RoomNotFound,
+    ServiceUnavailable,
 )
 from fastcollab.logs import get_logger
 from fastcollab.ports import ConnectionRegistry
@@ -35,6 +51,9 @@ from fastcollab.server._listener import Connection, deliver
 from fastcollab.server._outbox import Cork
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.clock import instant, unix_ms
+from fastcollab.server.committer import Committer
+from fastcollab.server.documents import Documents
+from fastcollab.server.past import look_back
 from fastcollab.server.rooms import Rooms
 
 log = get_logger(__name__)
@@ -52,6 +71,8 @@ class Dispatcher:
     """The handler of all connections of a gateway (see :mod:`fastcollab.server._listener`)."""
 
     rooms: Rooms
+    documents: Documents
+    committer: Committer
 
     def __init__(
         self,
@@ -62,9 +83,11 @@ class Dispatcher:
         default_permission: Permission,
         default_document_type: str,
         cork: Cork,
+        grace_period: int,
         run: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
-        self.connections: set[Connection] = set()
+        self.connections: dict[str, Connection] = {}
+        self.draining = False
         self.all_closed = asyncio.Event()
         self.all_closed.set()
         self._registry = registry
@@ -74,17 +97,18 @@ class Dispatcher:
         self._default_document_type = default_document_type
         self._cork = cork
         self._run = run
+        self._departures = Departures(grace_period)
         self._ending: dict[Connection, asyncio.TimerHandle] = {}
 
     # --- called by connections ----------------------------------------------------------------------------------------
 
     def opened(self, connection: Connection) -> None:
-        self.connections.add(connection)
         self.all_closed.clear()
-        connection.session = Session(messages.new_id(), self._settings, connection)
+        session = connection.session = Session(messages.new_id(), self._settings, connection)
+        self.connections[session.connection_id] = connection
         token, connection.token = connection.token, None
         if token is not None:
-            self._begin(connection, self._verify(connection.session, token, None))
+            self._begin(connection, self._verify(session, token, connection.previous, None))
 
     def text(self, connection: Connection, message: str) -> None:
         inbox = connection.inbox
@@ -135,11 +159,13 @@ class Dispatcher:
         self._ending[connection] = loop.call_later(timeout, connection.abort)
 
     def closed(self, connection: Connection, farewell: bool) -> None:
-        self.connections.discard(connection)
+        self.connections.pop(connection.session.connection_id, None)
         if (timer := self._ending.pop(connection, None)) is not None:
             timer.cancel()
         session = connection.session
         registered = session.authenticated
+        if registered and not farewell:
+            self._departures.add(session.connection_id, session.identity.user_id, instant().monotonic)
         self.carry_out(session.closed(farewell, instant()))
         session.shell = None
         if not self.connections:
@@ -159,6 +185,9 @@ class Dispatcher:
             self._send([session], item, None)
         else:
             message, size = item
+            if isinstance(message, messages.Operation) and self.draining:
+                self._attempt(session, message, self._check_draining)
+                return
             self._attempt(session, message, lambda: self.carry_out(session.receive(message, size, instant())))
 
     def _take_text(self, connection: Connection, text: str) -> None:
@@ -226,11 +255,14 @@ class Dispatcher:
         if connection.inbox is None or len(connection.inbox) < _INBOX_LIMIT:
             connection.resume_reading()
 
-    async def _verify(self, session: Session, token: str, message: messages.Connect | None) -> None:
+    async def _verify(
+        self, session: Session, token: str, previous: str | None, message: messages.Connect | None
+    ) -> None:
         try:
             claims = self._verifier.verify(token)
             if session.authenticated and claims.user_id != session.identity.user_id:
                 raise NotAuthenticated("the token is for another user", path="payload.token")
+            resumed = False if previous is None else await self._take_up(session, previous, claims.user_id)
             if session.authenticated:
                 number = session.identity.numeric_id
             else:
@@ -240,13 +272,31 @@ class Dispatcher:
                 await self._registry.unregister(claims.user_id, session.connection_id)
                 return
             identity = Identity(claims.user_id, number, claims.name, claims.color, claims.rooms, claims.expires_at)
-            effects = session.verified(identity, message, instant())
+            effects = session.verified(identity, message, instant(), resumed=resumed)
         except ProtocolError as error:
             effects = session.refused(error, message)
         except Exception:
             log.exception("a token could not be verified")
             effects = session.refused(InternalError("the gateway failed to verify the token"), message)
         self.carry_out(effects)
+
+    def _connect(self, session: Session, message: messages.Connect) -> Coroutine[Any, Any, None]:
+        return self._verify(session, message.payload.token, message.payload.connection_id, message)
+
+    async def _take_up(self, session: Session, previous: str, user_id: str) -> bool:
+        """Has the session take the place of an earlier connection of its user, if that is known (S7).
+
+        One that is half open, which its client has given up before the gateway could notice, is ended, and counts no
+        more.
+        """
+        connection = self.connections.get(previous)
+        if connection is None or connection.session is session:
+            return self._departures.take(previous, user_id, instant().monotonic)
+        if not connection.session.authenticated or connection.session.identity.user_id != user_id:
+            return False
+        await self._registry.unregister(user_id, previous)
+        connection.close(CloseCode.REPLACED, "another connection takes this one's place")
+        return True
 
     async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
         request = message.payload
@@ -258,12 +308,25 @@ class Dispatcher:
             raise InvalidMessage(f"the document types are: {known}", path="payload.documentType")
         room = await self.rooms.open(request.room_id, document_type)
         try:
+            # The state that it gets must say of each operation that it has sent whether it is in there.
+            await self.committer.answered(room, session)
+            if request.last_sync_version is not None and request.epoch == room.document.epoch:
+                await self.documents.recall(room.id, room.document, request.last_sync_version)
             if session.state is not SessionState.CLOSED:
                 effects = room.enter(session, permission, request, instant())
                 self.carry_out(session.joined(message, effects))
         finally:
             # If nobody entered, nobody will leave either.
             self.rooms.retire(room)
+
+    async def _look_back(self, session: Session, room: Room, message: messages.PastMessage) -> None:
+        if isinstance(message, messages.Restore):
+            self._check_draining()
+        self.carry_out(await look_back(self.documents, session, room, message))
+
+    def _check_draining(self) -> None:
+        if self.draining:
+            raise ServiceUnavailable("the gateway is stopping", retryAfterMs=1_000)
 
     def dismiss(self, connection: Connection, error: ProtocolError) -> None:
         """Tells the client of an error that ends its connection, and ends it (X3)."""
@@ -282,6 +345,10 @@ class Dispatcher:
             match effect:
                 case Send(recipients, payload, room_id):
                     self._send(recipients, payload, room_id)
+                case Commit(room):
+                    self.committer.commit(room)
+                case LookBack(session, room, message):
+                    self._begin(session.shell, self._look_back(session, room, message), message)
                 case Flush(room, due):
                     self.rooms.channel(room).expect(due)
                 case Wake(room, at):
@@ -293,7 +360,7 @@ class Dispatcher:
                 case Left(session, room):
                     self._left(session.shell, room)
                 case Verify(session, message):
-                    self._begin(session.shell, self._verify(session, message.payload.token, message), message)
+                    self._begin(session.shell, self._connect(session, message), message)
                 case Enter(session, message):
                     self._begin(session.shell, self._enter(session, message), message)
                 case Close(session, code, reason):

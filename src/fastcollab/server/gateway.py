@@ -13,7 +13,7 @@ from typing import Any, Self
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from fastcollab.config import Config
-from fastcollab.core.document import HistoryLimits
+from fastcollab.core.document import DocumentLimits
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import RoomSettings
@@ -22,12 +22,15 @@ from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
 from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
+from fastcollab.ports import Retention
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump, now_ns
 from fastcollab.server.auth import TokenVerifier
+from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
+from fastcollab.server.documents import Documents
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
 
@@ -89,6 +92,7 @@ class Gateway:
             default_permission=Permission.of_word(config.rooms.default_permission),
             default_document_type=config.rooms.default_document_type,
             cork=self._cork,
+            grace_period=int(config.presence.grace_period * SECOND),
             run=self._run,
         )
 
@@ -98,15 +102,22 @@ class Gateway:
         """Begins to accept connections; raises OSError if the address cannot be had."""
         config = self.config
         self._pump = Pump(asyncio.get_running_loop(), self._cork)
-        self._dispatcher.rooms = Rooms(
-            MemoryDocuments(_history_limits(config)),
+        dispatcher = self._dispatcher
+        self.documents = dispatcher.documents = Documents(
+            MemoryDocuments(), _document_limits(config), _retention(config)
+        )
+        dispatcher.rooms = Rooms(
+            self.documents,
             _room_settings(config),
             self._pump,
             FlushPacer(_ns(config.fanout.min_interval_ms), _ns(config.fanout.max_interval_ms)),
             _ns(config.presence.cursor_interval_ms),
-            carry_out=self._dispatcher.carry_out,
-            send_updates=self._dispatcher.send_updates,
+            carry_out=dispatcher.carry_out,
+            send_updates=dispatcher.send_updates,
             run=self._run,
+        )
+        dispatcher.committer = Committer(
+            self.documents, carry_out=dispatcher.carry_out, run=self._run, retire=dispatcher.rooms.retire
         )
         try:
             self._server = await ws_create_server(
@@ -179,19 +190,25 @@ class Gateway:
         assert self._server is not None
         connections = self._dispatcher.connections
         self._server.close()
-        for connection in list(connections):
+        # What was read is committed and acknowledged, before anyone is sent away.
+        self._dispatcher.draining = True
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._dispatcher.committer.idle.wait(), self.config.server.shutdown_timeout)
+        for connection in list(connections.values()):
             self._dispatcher.dismiss(connection, GatewayStopping("the gateway is stopping"))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._dispatcher.all_closed.wait(), self.config.server.shutdown_timeout)
-        for connection in list(connections):
+        for connection in list(connections.values()):
             connection.abort()
         await self._dispatcher.all_closed.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
+        await self._dispatcher.committer.idle.wait()
         await self._dispatcher.rooms.close()
         self._pump.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self.documents.store.close()
         self._closed.set()
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
@@ -223,6 +240,7 @@ class Gateway:
             self._pump,
             upgrade.batched,
             upgrade.token,
+            upgrade.previous,
             client.max_message_bytes,
             client.max_outbound_bytes,
         )
@@ -242,7 +260,7 @@ class Gateway:
         interval = min(1.0, self.config.client.heartbeat_interval / 4, self.config.auth.connect_timeout / 4)
         self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
         now = now_ns()
-        for connection in list(self._dispatcher.connections):
+        for connection in list(self._dispatcher.connections.values()):
             silence = now - connection.last_heard
             if not connection.open:
                 # Closed by its client, or by picows: what waits to be sent must not keep it for ever.
@@ -291,12 +309,15 @@ def _room_settings(config: Config) -> RoomSettings:
     )
 
 
-def _history_limits(config: Config) -> HistoryLimits:
+def _document_limits(config: Config) -> DocumentLimits:
     documents = config.documents
-    return HistoryLimits(
+    return DocumentLimits(
         operations=documents.history_operations,
-        bytes=documents.history_bytes,
-        seconds=documents.history_seconds,
         max_operation_bytes=documents.max_operation_bytes,
         max_document_bytes=documents.max_document_bytes,
     )
+
+
+def _retention(config: Config) -> Retention:
+    documents = config.documents
+    return Retention(documents.history_operations, documents.history_bytes, results_seconds=documents.history_seconds)

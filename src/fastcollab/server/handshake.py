@@ -19,6 +19,7 @@ from picows import WSUpgradeRequest, WSUpgradeResponse
 PLAIN = "fastcollab.v1"
 BATCHED = "fastcollab.v1.batch"
 TOKEN_PREFIX = "fastcollab.token."
+RESUME_PREFIX = "fastcollab.resume."
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,13 @@ class HandshakeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A request that is granted. `subprotocol` is None if the client asked for none, `token` if it sent none."""
+    """A request that is granted. `subprotocol` is None if the client asked for none, `token` if it sent none, and
+    `previous` if it takes up no earlier connection.
+    """
 
     subprotocol: str | None
     token: str | None
+    previous: str | None = None
 
     @property
     def batched(self) -> bool:
@@ -78,10 +82,10 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
         )
     _check_origin(headers.get("Origin"), settings.allowed_origins)
     offered = _elements(headers, "Sec-WebSocket-Protocol")
-    token = _bearer(headers) or _offered_token(offered)
+    token = _bearer(headers) or _offered(offered, TOKEN_PREFIX)
     if token is None and settings.allow_query_token:
         token = next(iter(parse_qs(query).get("token", [])), None)
-    return Upgrade(_choose(offered), token)
+    return Upgrade(_choose(offered), token, _offered(offered, RESUME_PREFIX))
 
 
 def _is_request_target(path: bytes) -> bool:
@@ -125,11 +129,9 @@ def _bearer(headers: CIMultiDict[str]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 
 
-def _offered_token(offered: Sequence[str]) -> str | None:
-    for entry in offered:
-        if entry.startswith(TOKEN_PREFIX):
-            return entry.removeprefix(TOKEN_PREFIX)
-    return None
+def _offered(offered: Sequence[str], prefix: str) -> str | None:
+    """What follows the prefix in the first of the subprotocols that has it."""
+    return next((entry.removeprefix(prefix) for entry in offered if entry.startswith(prefix)), None)
 
 
 def _elements(headers: CIMultiDict[str], name: str) -> list[str]:

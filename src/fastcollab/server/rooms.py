@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
 from fastcollab.core.effects import Effect
 from fastcollab.core.room import Room, RoomSettings
-from fastcollab.ports import DocumentStore
 from fastcollab.server._fanout import Channel, FlushPacer, Member
 from fastcollab.server._pump import Pump
 from fastcollab.server.clock import instant
+from fastcollab.server.documents import Documents
 
 _HANDLES = 2**32
 
@@ -35,7 +35,7 @@ class Rooms:
 
     def __init__(
         self,
-        documents: DocumentStore,
+        documents: Documents,
         settings: RoomSettings,
         pump: Pump,
         pacer: FlushPacer,
@@ -60,6 +60,10 @@ class Rooms:
 
     def __len__(self) -> int:
         return len(self._live)
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids of the rooms."""
+        return iter(self._live)
 
     async def open(self, room_id: str, document_type: str) -> Room:
         """The room, live from now on. Who does not enter it at once must :meth:`retire` it."""
@@ -93,7 +97,7 @@ class Rooms:
         live = self._live.get(room.id)
         if live is not None and live.room is room and room.deserted:
             self._close(live)
-            self._run(self._put_away(room.id))
+            self._run(self._put_away(room))
 
     async def close(self) -> None:
         """Forgets all rooms, with whoever is in them."""
@@ -101,13 +105,13 @@ class Rooms:
         for live in rooms:
             self._close(live)
         for live in rooms:
-            await self._documents.close(live.room.id)
+            await self._documents.close(live.room.id, live.room.document)
 
-    async def _put_away(self, room_id: str) -> None:
+    async def _put_away(self, room: Room) -> None:
         """Closes the document of a room, unless the room is live again."""
-        async with self._lock(room_id):
-            if room_id not in self._live:
-                await self._documents.close(room_id)
+        async with self._lock(room.id):
+            if room.id not in self._live:
+                await self._documents.close(room.id, room.document)
 
     def _lock(self, room_id: str) -> asyncio.Lock:
         return self._locks.setdefault(room_id, asyncio.Lock())

@@ -2,25 +2,23 @@
 
 import json
 import zlib
-from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
-from tests.builders import submission, text_document
+from tests.builders import at, submission, submit, text_document
 
-from fastcollab.core.document import Committed, Document, HistoryLimits, checksum
-from fastcollab.core.limits import SECOND
+from fastcollab.core.document import Committed, Document, DocumentLimits, checksum
 from fastcollab.errors import ChecksumFailed, ErrorCode, InvalidMessage, VersionMismatch
 
 
-def commit(document: Document, operation: Any, version: int | None = None, now: int = 0, **fields: Any) -> Committed:
-    outcome = document.submit(submission(operation, document.version if version is None else version, **fields), now)
+def commit(document: Document, operation: Any, version: int | None = None, **fields: Any) -> Committed:
+    outcome = submit(document, submission(operation, document.version if version is None else version, **fields))
     assert isinstance(outcome, Committed)
     return outcome
 
 
-def typed(count: int, limits: HistoryLimits | None = None) -> Document:
+def typed(count: int, limits: DocumentLimits | None = None) -> Document:
     """A document into which `count` characters were typed, one after the other."""
     document = text_document(limits=limits)
     for index in range(count):
@@ -72,27 +70,27 @@ class TestCommit:
 
     def test_an_epoch_that_is_known_is_kept(self) -> None:
         document = text_document()
-        assert Document(document.type, HistoryLimits(), "abc", epoch="e1").epoch == "e1"
+        assert Document(document.type, DocumentLimits(), "abc", epoch="e1", version=7).epoch == "e1"
 
 
 class TestTwice:
     def test_ot5_the_same_message_again_gets_its_first_result(self) -> None:
         document = text_document()
         first = submission(["a"], 0)
-        assert document.submit(first, 0) != 1
+        assert submit(document, first) != 1
         commit(document, ["b"])
-        assert document.submit(first, 0) == 1
+        assert submit(document, first) == 1
         assert (document.content, document.version) == ("ba", 2)
 
     def test_ot5_whatever_else_is_in_it(self) -> None:
         document = text_document()
-        document.submit(submission(["a"], 0, "m"), 0)
+        submit(document, submission(["a"], 0, "m"))
         again = submission("nonsense", 99, "m", checksum="00000000", size=2**40)
-        assert document.submit(again, 0) == 1
+        assert submit(document, again) == 1
 
     def test_ot5_the_same_id_of_another_user_is_another_message(self) -> None:
         document = text_document()
-        document.submit(submission(["a"], 0, "m"), 0)
+        submit(document, submission(["a"], 0, "m"))
         commit(document, ["b"], message_id="m", user_id="bob")
         assert document.content == "ba"
 
@@ -100,37 +98,9 @@ class TestTwice:
         document = text_document()
         refused = submission([5, "a"], 0, "m")
         with pytest.raises(InvalidMessage):
-            document.submit(refused, 0)
+            submit(document, refused)
         commit(document, ["a"], message_id="m")
         assert document.content == "a"
-
-    def test_ot5_results_outlive_the_history_for_a_while(self) -> None:
-        document = text_document(limits=HistoryLimits(operations=2, seconds=60))
-        first = submission(["a"], 0)
-        document.submit(first, now=0)
-        for _ in range(5):
-            commit(document, ["b"], now=60 * SECOND)
-        assert document.oldest == 4
-        assert document.submit(first, now=60 * SECOND) == 1
-
-    def test_ot5_results_are_forgotten_after_that(self) -> None:
-        document = text_document(limits=HistoryLimits(operations=2, seconds=60))
-        first = submission(["a"], 0)
-        document.submit(first, now=0)
-        for _ in range(3):
-            commit(document, ["b"], now=61 * SECOND)
-        with pytest.raises(VersionMismatch):
-            document.submit(first, now=61 * SECOND)
-
-    def test_ot5_results_live_as_long_as_the_history_even_if_time_is_over(self) -> None:
-        document = text_document(limits=HistoryLimits(operations=2, seconds=0))
-        first = submission(["a"], 0)
-        document.submit(first, now=0)
-        commit(document, ["b"], now=3600 * SECOND)
-        assert document.submit(first, now=3600 * SECOND) == 1
-        commit(document, ["b"], now=3600 * SECOND)
-        with pytest.raises(VersionMismatch):
-            document.submit(first, now=3600 * SECOND)
 
 
 class TestVersions:
@@ -138,15 +108,15 @@ class TestVersions:
     def test_ot6_a_version_newer_than_the_document(self, version: int) -> None:
         document = typed(3)
         with pytest.raises(VersionMismatch) as caught:
-            document.submit(submission(["a"], version), 0)
+            submit(document, submission(["a"], version))
         assert caught.value.code is ErrorCode.VERSION_MISMATCH
         assert caught.value.recoverable
         assert caught.value.details == {"version": 3, "oldest": 0}
 
     def test_ot6_a_version_older_than_the_history(self) -> None:
-        document = typed(10, HistoryLimits(operations=4))
+        document = typed(10, DocumentLimits(operations=4))
         with pytest.raises(VersionMismatch) as caught:
-            document.submit(submission(["a"], 5), 0)
+            submit(document, submission(["a"], 5))
         assert caught.value.details == {"version": 10, "oldest": 6}
         commit(document, ["a"], version=6)
         assert document.content == "a" + "x" * 10
@@ -157,29 +127,15 @@ class TestVersions:
             commit(document, ["x"])
         parts: list[Any] = [part for _ in range(2_500) for part in (1, "y")]
         with pytest.raises(VersionMismatch, match="too old for so large") as caught:
-            document.submit(submission(parts, 0), 0)
+            submit(document, submission(parts, 0))
         assert caught.value.details == {"version": 400, "oldest": 0}
         assert document.version == 400
         # The same with what it has missed, and a small one as late, are no trouble.
         commit(document, parts, version=400)
         commit(document, ["z"], version=0)
 
-    def test_ot6_the_history_is_bounded_by_bytes_too(self) -> None:
-        document = text_document(limits=HistoryLimits(bytes=100))
-        for _ in range(10):
-            commit(document, ["x"], size=30)
-        assert document.oldest == 7
-
-    def test_ot6_the_newest_operation_is_kept_however_large(self) -> None:
-        document = text_document(limits=HistoryLimits(bytes=100))
-        commit(document, ["x"], size=10)
-        commit(document, ["x"], size=1_000)
-        assert (document.oldest, document.version) == (1, 2)
-        commit(document, ["x"], size=10)
-        assert document.oldest == 2
-
     def test_since_gives_what_was_missed_in_order(self) -> None:
-        document = typed(5, HistoryLimits(operations=3))
+        document = typed(5, DocumentLimits(operations=3))
         assert [committed.version for committed in document.since(3)] == [4, 5]
         assert document.since(5) == []
         assert [committed.operation for committed in document.since(2)] == [[2, "x"], [3, "x"], [4, "x"]]
@@ -188,7 +144,7 @@ class TestVersions:
                 document.since(version)
 
     def test_content_at_takes_back_what_was_done_since(self) -> None:
-        document = text_document("abc", HistoryLimits(operations=3))
+        document = text_document("abc", DocumentLimits(cached_operations=3))
         contents = []
         for operation in ([{"d": 1}], [2, "é👩"], [1, {"d": 2}, "\x00"], ["z"]):
             contents.append(document.content)
@@ -199,7 +155,7 @@ class TestVersions:
             document.content_at(0)
 
     def test_content_at_an_old_version_of_a_large_document_does_not_copy_it_for_each_operation(self) -> None:
-        document = text_document("x" * 2_000_000)
+        document = text_document("x" * 2_000_000, DocumentLimits(cached_operations=2_000))
         for index in range(2_000):
             commit(document, [index + 1, "y"])
         copied = 0
@@ -237,7 +193,7 @@ class TestRefusals:
     def test_ot7_a_bad_operation_is_told_with_its_place_and_changes_nothing(self, operation: Any, path: str) -> None:
         document = text_document("abc")
         with pytest.raises(InvalidMessage) as caught:
-            document.submit(submission(operation, 0, size=10), 0)
+            submit(document, submission(operation, 0, size=10))
         assert caught.value.code is ErrorCode.INVALID_OPERATION
         assert caught.value.recoverable
         assert caught.value.details == {"path": path}
@@ -247,32 +203,32 @@ class TestRefusals:
         ("text", "good"), [("x" * 96, True), ("é" * 48, True), ("x" * 97, False), ("\x00" * 17, False)]
     )
     def test_ot7_operations_are_bounded_in_bytes_of_json(self, text: str, good: bool) -> None:
-        document = text_document(limits=HistoryLimits(max_operation_bytes=100))
+        document = text_document(limits=DocumentLimits(max_operation_bytes=100))
         if good:
             # The message around it may be longer.
             commit(document, [text], size=1_000)
             return
         size = len(orjson.dumps([text]))
         with pytest.raises(InvalidMessage) as caught:
-            document.submit(submission([text], 0, size=1_000), 0)
+            submit(document, submission([text], 0, size=1_000))
         assert caught.value.details == {"path": "payload.operation", "limit": 100, "size": size}
         assert document.version == 0
 
     @pytest.mark.parametrize("filling", ["x" * 10, "é" * 5, "👩👩xx", "\x00" * 10, '"' * 10, "漢漢漢x"])
     def test_ot7_texts_are_bounded_in_bytes_of_utf8(self, filling: str) -> None:
-        document = text_document(limits=HistoryLimits(max_document_bytes=10))
+        document = text_document(limits=DocumentLimits(max_document_bytes=10))
         commit(document, [filling])
         with pytest.raises(InvalidMessage) as caught:
-            document.submit(submission(["x"], 1), 0)
+            submit(document, submission(["x"], 1))
         assert caught.value.details == {"path": "payload.operation", "limit": 10, "size": 11}
         assert (document.content, document.version) == (filling, 1)
         commit(document, [{"d": 1}])
 
     def test_ot7_late_operations_count_with_what_others_wrote(self) -> None:
-        document = text_document(limits=HistoryLimits(max_document_bytes=10))
+        document = text_document(limits=DocumentLimits(max_document_bytes=10))
         commit(document, ["x" * 6], version=0)
         with pytest.raises(InvalidMessage):
-            document.submit(submission(["y" * 6], 0), 0)
+            submit(document, submission(["y" * 6], 0))
         assert document.content == "x" * 6
 
 
@@ -310,24 +266,20 @@ class TestChecksum:
         commit(document, [3, "d"])
         for version, claimed, expected in ((0, "00000000", "2e5a7dd1"), (1, "2e5a7dd1", checksum("abcd"))):
             with pytest.raises(ChecksumFailed) as caught:
-                document.submit(submission([1, "x"], version, checksum=claimed), 0)
+                submit(document, submission([1, "x"], version, checksum=claimed))
             assert caught.value.code is ErrorCode.CHECKSUM_FAILED
             assert caught.value.recoverable
             assert caught.value.details == {"expected": expected, "version": 1}
         assert (document.content, document.version) == ("abcd", 1)
 
     def test_ot8_the_version_is_looked_at_first(self) -> None:
-        document = typed(10, HistoryLimits(operations=2))
+        document = typed(10, DocumentLimits(operations=2))
         with pytest.raises(VersionMismatch):
-            document.submit(submission(["a"], 1, checksum="00000000"), 0)
+            submit(document, submission(["a"], 1, checksum="00000000"))
 
 
-def test_what_is_committed_keeps_what_was_submitted() -> None:
+def test_what_is_committed_says_who_wrote_it_when_and_against_what() -> None:
     document = text_document("abc")
     commit(document, ["1"], version=0)
-    late = submission([3, "!"], 0)
-    outcome = document.submit(late, 0)
-    assert isinstance(outcome, Committed)
-    assert outcome.submission == late
-    assert outcome.submission == replace(late, operation=[3, "!"])
-    assert document.type.apply(document.content, outcome.inverse) == "1abc"
+    outcome = submit(document, submission([3, "!"], 0, "m", user_id="bob", numeric_id=2, size=77), at(5))
+    assert outcome == Committed(2, [4, "!"], "bob", 2, "m", 0, at(5).unix, 77)

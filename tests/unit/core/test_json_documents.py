@@ -3,20 +3,21 @@
 from typing import Any
 
 import pytest
+from tests.builders import submit as commit
 
 from fastcollab import ot
-from fastcollab.core.document import Document, HistoryLimits, Submission, checksum
+from fastcollab.checksums import checksum
+from fastcollab.core.document import Document, DocumentLimits, Submission
 from fastcollab.errors import InvalidMessage
 
 
 def submit(document: Document, operation: Any, version: int, message_id: str) -> Any:
-    submission = Submission("ann", 1, message_id, operation, version, size=100)
-    return document.submit(submission, now=0)
+    return commit(document, Submission("ann", 1, message_id, operation, version, size=100))
 
 
 @pytest.fixture
 def document() -> Document:
-    return Document(ot.types["json1"], HistoryLimits())
+    return Document(ot.types["json1"], DocumentLimits())
 
 
 def test_a_late_operation_is_transformed_over_what_was_committed(document: Document) -> None:

@@ -15,6 +15,7 @@ from tests.builders import (
     message,
     new_room,
     only,
+    receive,
     received,
     room_of,
     session_of,
@@ -23,8 +24,8 @@ from tests.builders import (
 )
 
 from fastcollab import _binary, messages
-from fastcollab.core.document import HistoryLimits
-from fastcollab.core.effects import Effect, Entered, Flush, Left, Wake
+from fastcollab.core.document import DocumentLimits
+from fastcollab.core.effects import Effect, Entered, Flush, Left, Send, Wake
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room, RoomSettings
@@ -370,15 +371,51 @@ class TestSelections:
             )
         assert received(effects, first) == received(effects, second) == []
 
-    def test_v5_a_selection_is_bound_to_the_newest_version_or_the_named_one(self) -> None:
+    def test_v5_a_selection_is_bound_to_the_newest_version_or_brought_there_from_the_named_one(self) -> None:
         ada, bob = session_of("ada"), session_of("bob")
         room_of(ada, bob)
-        operate(ada, ["abc"], 0)
-        for seconds, fields, version in ((1, {}, 1), (2, {"version": 0}, 0)):
+        operate(bob, ["abc"], 0)
+        for seconds, fields, moved in ((1, {}, (0, 1)), (2, {"version": 0}, (0, 4))):
             effects = tell(ada, "selection_change", selection((0, 1), **fields), now=at(seconds))
             shown = only(messages.PresenceUpdate, effects, bob).presence.selection
             assert isinstance(shown, messages.Selection)
-            assert shown.version == version
+            assert shown.version == 1
+            assert [(selected.anchor, selected.head) for selected in shown.ranges] == [moved]
+
+    def test_v5_a_selection_stays_on_its_text_while_others_write(self) -> None:
+        ada, bob, eve = session_of("ada"), session_of("bob"), session_of("eve")
+        room = room_of(ada, bob, document=text_document("one two three"))
+        tell(ada, "selection_change", selection((4, 7)))
+        operate(bob, [{"d": 3}, "1, 1.5, "], 0)
+        operate(ada, [9, "!"], 1)
+        joined = only(messages.RoomJoined, enter(room, eve), eve)
+        shown = joined.participants[0].presence.selection
+        assert isinstance(shown, messages.Selection)
+        (selected,) = shown.ranges
+        assert joined.document_state.data[selected.anchor : selected.head] == "two"
+        assert shown.version == joined.version == 2
+
+    def test_v5_a_selection_that_is_held_back_is_sent_where_it_is_by_then(self) -> None:
+        ada, bob = session_of("ada"), session_of("bob")
+        room = room_of(ada, bob, document=text_document("abc"))
+        tell(ada, "selection_change", selection((0, 0)))
+        assert tell(ada, "selection_change", selection((2, 3)), now=at(0.01)) == [Wake(room, at(0.1).monotonic)]
+        operate(bob, ["xyz"], 0)
+        (update,) = received(room.tick(at(0.1)), bob)
+        assert isinstance(update, messages.PresenceUpdate)
+        shown = update.presence.selection
+        assert isinstance(shown, messages.Selection)
+        assert (shown.ranges, shown.version) == ([messages.SelectionRange(5, 6)], 1)
+
+    def test_v5_who_types_at_an_end_of_ones_own_selection_moves_it_and_others_do_not(self) -> None:
+        ada, bob = session_of("ada"), session_of("bob")
+        room = room_of(ada, bob, document=text_document("abc"))
+        for version, writer, place in ((0, bob, 1), (1, ada, 2)):
+            tell(ada, "selection_change", selection((1, 1)), now=at(version))
+            operate(writer, [1, "x"], version)
+            shown = enter(room, session_of("eve"))
+            participant = effects_of(Send, shown)[0].payload.participants[0]  # type: ignore[union-attr]
+            assert participant.presence.selection.ranges[0].anchor == place
 
     def test_v5_a_version_of_the_future_is_refused(self) -> None:
         ada = session_of("ada")
@@ -574,7 +611,7 @@ class TestOperations:
         first, second, bob = session_of("ada", 1), session_of("ada", 1), session_of("bob", 2)
         room = room_of(first, second, bob, document=text_document("abc"))
         told = envelope("operation", {"operation": [3, "d"], "version": 0})
-        effects = first.receive(messages.decode(json.dumps(told)), 100, START)
+        effects = receive(first, messages.decode(json.dumps(told)))
         assert received(effects, first) == [messages.Ack(told["id"], 1)]
         broadcast = messages.OperationBroadcast([3, "d"], "ada", 1, told["id"], 0, 1)
         assert received(effects, second) == received(effects, bob) == [broadcast]
@@ -591,7 +628,7 @@ class TestOperations:
         ada, bob = session_of("ada"), session_of("bob")
         room_of(ada, bob)
         told = envelope("operation", {"operation": ["a"], "version": 0})
-        first, second = (ada.receive(messages.decode(json.dumps(told)), 100, START) for _ in range(2))
+        first, second = (receive(ada, messages.decode(json.dumps(told))) for _ in range(2))
         assert received(first, ada) == received(second, ada) == [messages.Ack(told["id"], 1)]
         assert received(second, bob) == []
 
@@ -617,7 +654,7 @@ class TestOperations:
 
 
 class TestRecovery:
-    def missed(self, limits: HistoryLimits | None = None) -> Room:
+    def missed(self, limits: DocumentLimits | None = None) -> Room:
         """A room in which Bob has made five operations."""
         bob = session_of("bob", 2)
         room = room_of(bob, document=text_document(limits=limits))
@@ -647,7 +684,7 @@ class TestRecovery:
         ada = session_of("ada")
         room = room_of(ada)
         told = envelope("operation", {"operation": ["a"], "version": 0})
-        ada.receive(messages.decode(json.dumps(told)), 100, START)
+        receive(ada, messages.decode(json.dumps(told)))
         ada.closed(farewell=False, now=START)
         _, (missed,) = self.rejoin(room, lastSyncVersion=0, epoch=room.document.epoch)
         assert isinstance(missed, messages.OperationBroadcast)
@@ -685,7 +722,7 @@ class TestRecovery:
         writer = session_of("bob", 2)
         room = room_of(writer, settings=RoomSettings(max_recovery_bytes=450), document=document)
         for version in range(5):
-            writer.receive(message("operation", {"operation": ["x"], "version": version}), 100, START)
+            receive(writer, message("operation", {"operation": ["x"], "version": version}))
         few, missed = self.rejoin(room, lastSyncVersion=1, epoch=document.epoch)
         assert few.recovery == messages.Recovery(recovered=True, missed=4)
         assert len(missed) == 4
@@ -695,7 +732,7 @@ class TestRecovery:
         assert none == []
 
     def test_ot9_what_is_not_kept_cannot_be_sent(self) -> None:
-        room = self.missed(HistoryLimits(operations=2))
+        room = self.missed(DocumentLimits(operations=2))
         joined, missed = self.rejoin(room, lastSyncVersion=2, epoch=room.document.epoch)
         assert joined.recovery == messages.Recovery(recovered=False, reason="gap_trimmed")
         assert joined.document_state.data == "xxxxx"

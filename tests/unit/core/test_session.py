@@ -18,6 +18,7 @@ from tests.builders import (
     new_room,
     new_session,
     only,
+    receive,
     received,
     session_of,
     tell,
@@ -274,7 +275,7 @@ class TestAcknowledgment:
     def test_e4_an_ack_comes_last_and_only_if_asked_for(self, kind: str, payload: Any, asked: bool) -> None:
         session, _ = in_rooms("plans")
         told = envelope(kind, payload, acknowledgment=asked)
-        effects = session.receive(messages.decode(json.dumps(told)), 100, START)
+        effects = receive(session, messages.decode(json.dumps(told)))
         always = kind == "operation"  # OT3: with the version, and never twice
         assert acks(effects, session) == [told["id"]] * (asked or always)
         if asked and not always:

@@ -4,7 +4,7 @@ from hashlib import blake2b
 
 import pytest
 
-from fastcollab.core.document import HistoryLimits
+from fastcollab.core.document import DocumentLimits
 from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry, own_number
 from fastcollab.errors import ConnectionLimit
 from fastcollab.testing import DocumentStoreContract, RegistryContract
@@ -23,7 +23,7 @@ class TestRegistry(RegistryContract):
 class TestDocuments(DocumentStoreContract):
     @pytest.fixture
     def documents(self) -> MemoryDocuments:
-        return MemoryDocuments(HistoryLimits())
+        return MemoryDocuments(DocumentLimits())
 
 
 class TestNumbers:
@@ -75,7 +75,7 @@ class TestMemory:
         assert not registry._connections and not registry._numbers and not registry._holders
 
     async def test_documents_that_were_never_written_are_not_kept(self) -> None:
-        documents = MemoryDocuments(HistoryLimits())
+        documents = MemoryDocuments(DocumentLimits())
         for index in range(10):
             await documents.open(f"room {index}", "text")
             await documents.close(f"room {index}")

@@ -5,10 +5,11 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.builders import submit
 from tests.generators import text as cases
 
 from fastcollab import ot
-from fastcollab.core.document import Document, HistoryLimits, Submission
+from fastcollab.core.document import Document, DocumentLimits, Submission
 from fastcollab.errors import InvalidMessage
 from fastcollab.ot.live import LiveDocument, open_document
 
@@ -162,13 +163,13 @@ def test_what_does_not_exist_has_no_size() -> None:
 @pytest.mark.parametrize("length", [20, LONG])
 def test_a_document_that_would_become_too_large_stays_as_it_was(length: int) -> None:
     content = "é" * length
-    limits = HistoryLimits(max_document_bytes=2 * length + 5)
+    limits = DocumentLimits(max_document_bytes=2 * length + 5)
     document = Document(text, limits, content)
     with pytest.raises(InvalidMessage) as refused:
-        document.submit(submission("1", ["123", length, "456"], 0), 0)
+        submit(document, submission("1", ["123", length, "456"], 0))
     assert (refused.value.details["limit"], refused.value.details["size"]) == (2 * length + 5, 2 * length + 6)
     assert (document.content, document.version, document.oldest) == (content, 0, 0)
-    document.submit(submission("2", ["123", length, "45"], 0), 0)
+    submit(document, submission("2", ["123", length, "45"], 0))
     assert document.content == "123" + content + "45"
     assert document.content_at(0) == content
 

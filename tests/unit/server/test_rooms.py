@@ -9,20 +9,22 @@ from typing import Any
 import pytest
 
 from fastcollab import ot
-from fastcollab.core.document import Document, HistoryLimits
+from fastcollab.core.document import Document, DocumentLimits
 from fastcollab.core.room import RoomSettings
 from fastcollab.engines.memory import MemoryDocuments
+from fastcollab.ports import Retention
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump
+from fastcollab.server.documents import Documents
 from fastcollab.server.rooms import Rooms
 
 
-class SlowDocuments(MemoryDocuments):
+class SlowDocuments(Documents):
     """Documents that are further away. What was called, with those that have returned in brackets, is in `calls`."""
 
     def __init__(self) -> None:
-        super().__init__(HistoryLimits())
+        super().__init__(MemoryDocuments(), DocumentLimits(), Retention())
         self.calls: list[str] = []
 
     async def open(self, room_id: str, document_type: str) -> Document:
@@ -32,10 +34,10 @@ class SlowDocuments(MemoryDocuments):
         self.calls.append("(open)")
         return document
 
-    async def close(self, room_id: str) -> None:
+    async def close(self, room_id: str, document: Document) -> None:
         self.calls.append("close")
         await asyncio.sleep(0.01)
-        await super().close(room_id)
+        await super().close(room_id, document)
         self.calls.append("(close)")
 
 
@@ -136,8 +138,7 @@ async def test_a_document_in_use_is_not_put_away(
     # Opening and closing have not overlapped.
     calls = documents.calls
     assert calls[1::2] == [f"({call})" for call in calls[0::2]]
-    # The document of the room that is live is the one that is found.
-    assert await documents.open("a", "text") is entered.document
+    assert rooms.channel(entered).room is entered
     await rooms.close()
 
 

@@ -1,0 +1,112 @@
+"""Operations on their way into a document: they wait, are staged as one batch, and are committed or fail together.
+
+::
+
+    add ──▶ waiting ── stage ──▶ batch ──┬── commit ──▶ outcomes      the store has it
+                         │               ├── restage ─▶ waiting       the store knows more than this process
+                         ▼               └── fail                     the store could not take it
+                      refusals
+
+While the store is busy with a batch what comes meanwhile waits, and makes the next one: so the more there is to do, the
+less often the store has to be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastcollab.core.document import Author, Committed, Document, Submission
+from fastcollab.errors import InternalError, ProtocolError, ServiceUnavailable
+
+if TYPE_CHECKING:
+    from fastcollab.core.session import Session
+
+
+class Refusal(NamedTuple):
+    """An operation that the document has refused. It may have been committed so long ago that only the store knows."""
+
+    session: Session | None
+    submission: Submission
+    error: ProtocolError
+
+
+class Outcome(NamedTuple):
+    """What became of an operation: its version, and, unless it is a repetition, what was committed."""
+
+    session: Session | None
+    submission: Submission
+    version: int
+    committed: Committed | None
+
+
+class CommitQueue:
+    """The operations of one room that are not committed yet; those without a session were made here."""
+
+    def __init__(self, document: Document, max_bytes: int) -> None:
+        self.document = document
+        self._max_bytes = max_bytes
+        self._waiting: list[tuple[Session | None, Submission]] = []
+        self._waiting_bytes = 0
+        self._batch: list[tuple[Session | None, Submission, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting) + len(self._batch)
+
+    def has(self, session: Session) -> bool:
+        """Whether an operation of the session is on its way."""
+        return any(who is session for who, _ in self._waiting) or any(who is session for who, _, _ in self._batch)
+
+    @property
+    def oldest_base(self) -> int | None:
+        """The oldest version that one of those who wait was written against; None: none waits."""
+        return min((submission.version for _, submission in self._waiting), default=None)
+
+    def add(self, session: Session | None, submission: Submission) -> None:
+        """Raises :class:`ServiceUnavailable` if too many wait, and then nothing was taken."""
+        if self._waiting and self._waiting_bytes + submission.size > self._max_bytes:
+            raise ServiceUnavailable("too many operations wait to be stored", retryAfterMs=1_000)
+        self._waiting.append((session, submission))
+        self._waiting_bytes += submission.size
+
+    def stage(self, unix: int) -> list[Refusal]:
+        """Stages all that wait, as one batch, and returns what was refused. Nothing is staged, and nothing has to be
+        stored, if they are repetitions.
+        """
+        assert not self._batch, "one batch at a time"
+        refusals = []
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        for session, submission in waiting:
+            try:
+                version = self.document.stage(submission, unix)
+            except ProtocolError as error:
+                refusals.append(Refusal(session, submission, error))
+            except Exception as fault:
+                # A document type of the user's own may have faults; they must not take other operations with them.
+                failure = InternalError("the gateway failed to carry this out")
+                failure.__cause__ = fault
+                refusals.append(Refusal(session, submission, failure))
+            else:
+                self._batch.append((session, submission, version))
+        return refusals
+
+    def commit(self) -> list[Outcome]:
+        """The batch is stored: commits it, and returns what became of each operation, in order."""
+        committed = {entry.version: entry for entry in self.document.commit()}
+        batch, self._batch = self._batch, []
+        # The first with a version is the one that made it, and others with the same are repetitions.
+        return [Outcome(*submitted, committed.pop(submitted[2], None)) for submitted in batch]
+
+    def restage(self, results: Mapping[Author, int]) -> None:
+        """The batch could not be stored since some of it has been before, as `results` say: has it wait again."""
+        self.document.abandon()
+        self.document.recognise(results)
+        self._waiting[:0] = [(session, submission) for session, submission, _ in self._batch]
+        self._waiting_bytes += sum(submission.size for _, submission, _ in self._batch)
+        self._batch = []
+
+    def fail(self) -> list[tuple[Session | None, Submission]]:
+        """The store cannot be used: the batch and those who wait are as if they had never come. Returns them."""
+        self.restage({})
+        failed, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        return failed
