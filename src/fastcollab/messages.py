@@ -515,8 +515,10 @@ def new_id() -> str:
     """A UUID v4 as text. Message ids tell messages apart and are no secret, so the generator need not be one for
     secrets.
     """
-    digits = getrandbits(128).to_bytes(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+    bits = getrandbits(128)
+    digits = bits.to_bytes(16).hex()
+    # Two of the four bits that give way to the version make the variant.
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[bits >> 76 & 3]}{digits[17:20]}-{digits[20:]}"
 
 
 _encoder = msgspec.json.Encoder()
