@@ -36,7 +36,7 @@ fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
 # A build of its own, from scratch. What the sanitizers find goes to the log, since a test may swallow what is printed.
 SANITIZED := build/sanitize
 SANITIZED_TESTS := tests/unit/test_binary.py tests/unit/ot tests/unit/server tests/property \
-	tests/server/test_fanout.py tests/server/test_gateway.py tests/server/test_heartbeat.py \
+	tests/server/test_fanout.py tests/server/test_cork.py tests/server/test_gateway.py tests/server/test_heartbeat.py \
 	$(wildcard tests/server/test_hostile_*.py)
 sanitize: export FASTCOLLAB_SANITIZE := address,undefined
 sanitize:  ## tests of what is compiled, with checks of every memory access and of undefined behaviour
@@ -64,6 +64,7 @@ lint: setup  ## formatting, types, layers
 bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.ot
+	$(BIN)/python -m benchmarks.documents
 	$(BIN)/fastcollab load --idle 5000
 
 clean:  ## removes what the other targets made

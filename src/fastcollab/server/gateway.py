@@ -25,6 +25,7 @@ from fastcollab.messages import LimitsInForce
 from fastcollab.ports import DocumentStore, Retention
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
+from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump, now_ns
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.committer import Committer
@@ -87,12 +88,14 @@ class Gateway:
             allow_query_token=config.auth.allow_query_token,
         )
         self._registry = MemoryRegistry()
+        self._cork = Cork()
         self._dispatcher = Dispatcher(
             self._registry,
             TokenVerifier(config.auth),
             _session_settings(config),
             default_permission=Permission.of_word(config.rooms.default_permission),
             default_document_type=config.rooms.default_document_type,
+            cork=self._cork,
             grace_period=int(config.presence.grace_period * SECOND),
             run=self._run,
         )
@@ -102,7 +105,7 @@ class Gateway:
     async def start(self) -> None:
         """Begins to accept connections; raises OSError if the address cannot be had."""
         config = self.config
-        self._pump = Pump(asyncio.get_running_loop())
+        self._pump = Pump(asyncio.get_running_loop(), self._cork)
         dispatcher = self._dispatcher
         self.documents = dispatcher.documents = Documents(
             self._store or MemoryDocuments(), _document_limits(config), _retention(config)
