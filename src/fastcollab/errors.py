@@ -4,6 +4,7 @@
 
     FastcollabError
     ├── ConfigError               configuration that cannot be used (``config.py``)
+    ├── StoreError                a store of documents that cannot be opened
     ├── ProtocolError             a refusal that a client is told as an ``error`` message
     │   ├── InvalidToken          1001, closes the connection
     │   ├── ConnectionLimit       1002, closes the connection
@@ -93,6 +94,10 @@ _RECONNECT = frozenset(
 
 class FastcollabError(Exception):
     """The root of all errors of this package."""
+
+
+class StoreError(FastcollabError):
+    """Documents cannot be stored where they are to be; one line says why, for who has started the gateway."""
 
 
 class ProtocolError(FastcollabError):

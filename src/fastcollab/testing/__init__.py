@@ -1,6 +1,6 @@
 """Contract suites: what every implementation of a port must do, as tests that run against yours.
 
-Each suite is a class of pytest tests. Subclass it in a test module and give it the fixture that it asks for, which
+Each suite is a class of pytest tests. Subclass it in a test module and give it what it asks for, such as a fixture that
 makes a fresh implementation for each test::
 
     class TestMyRegistry(RegistryContract):
@@ -8,14 +8,16 @@ makes a fresh implementation for each test::
         def registry(self) -> MyRegistry:
             return MyRegistry()
 
-The tests are coroutines, marked for pytest-asyncio. This package needs pytest, pytest-asyncio and nothing else that the
-gateway does not.
+The tests are coroutines, marked for pytest-asyncio. This package needs pytest, pytest-asyncio, hypothesis and nothing
+else that the gateway does not.
 """
 
 import pytest
 
 # What these modules assert is explained as in a test module.
-pytest.register_assert_rewrite("fastcollab.testing.registry", "fastcollab.testing.documents")
+pytest.register_assert_rewrite(
+    "fastcollab.testing.registry", "fastcollab.testing.documents", "fastcollab.testing.document_model"
+)
 
 from fastcollab.testing.documents import DocumentStoreContract  # noqa: E402
 from fastcollab.testing.registry import RegistryContract  # noqa: E402

@@ -1,10 +1,11 @@
 """The engine in memory: the contracts of its ports, and what it does beyond them."""
 
+from collections.abc import Callable
 from hashlib import blake2b
+from pathlib import Path
 
 import pytest
 
-from fastcollab.core.document import DocumentLimits
 from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry, own_number
 from fastcollab.errors import ConnectionLimit
 from fastcollab.testing import DocumentStoreContract, RegistryContract
@@ -21,9 +22,10 @@ class TestRegistry(RegistryContract):
 
 
 class TestDocuments(DocumentStoreContract):
-    @pytest.fixture
-    def documents(self) -> MemoryDocuments:
-        return MemoryDocuments(DocumentLimits())
+    durable = False
+
+    async def open_documents(self, directory: Path, clock: Callable[[], float]) -> MemoryDocuments:
+        return MemoryDocuments(clock)
 
 
 class TestNumbers:
@@ -73,10 +75,3 @@ class TestMemory:
             await registry.unregister(f"user {index % 30}", f"c{index}")
         assert len(registry) == 0
         assert not registry._connections and not registry._numbers and not registry._holders
-
-    async def test_documents_that_were_never_written_are_not_kept(self) -> None:
-        documents = MemoryDocuments(DocumentLimits())
-        for index in range(10):
-            await documents.open(f"room {index}", "text")
-            await documents.close(f"room {index}")
-        assert not documents._documents
