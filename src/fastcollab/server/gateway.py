@@ -22,11 +22,12 @@ from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
 from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
-from fastcollab.ports import Retention
+from fastcollab.ports import LoadDocument, Retention, SaveDocument
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._pump import Pump, now_ns
 from fastcollab.server.auth import TokenVerifier
+from fastcollab.server.backend import Backend
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
@@ -65,12 +66,25 @@ class Gateway:
             await gateway.wait_closed()
 
     It runs on the event loop on which it is started; uvloop is the fast one.
+
+    A back end that is in the same program gives two functions, or one of them, in place of the addresses in
+    ``config.backend``: `load_document` says what a room begins with, and `save_document` is given documents when they
+    have changed.
     """
 
-    def __init__(self, config: Config) -> None:
-        """Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with."""
+    def __init__(
+        self,
+        config: Config,
+        *,
+        load_document: LoadDocument | None = None,
+        save_document: SaveDocument | None = None,
+    ) -> None:
+        """Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with, or an
+        address in place of which there is a function.
+        """
         config.require_key()
         self.config = config
+        self._backend = Backend(config, load_document, save_document)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -100,8 +114,9 @@ class Gateway:
         config = self.config
         self._pump = Pump(asyncio.get_running_loop())
         dispatcher = self._dispatcher
+        self._backend.start()
         self.documents = dispatcher.documents = Documents(
-            MemoryDocuments(), _document_limits(config), _retention(config)
+            MemoryDocuments(), _document_limits(config), _retention(config), self._backend.first_content
         )
         dispatcher.rooms = Rooms(
             self.documents,
@@ -112,9 +127,14 @@ class Gateway:
             carry_out=dispatcher.carry_out,
             send_updates=dispatcher.send_updates,
             run=self._run,
+            deserted=self._backend.deserted,
         )
         dispatcher.committer = Committer(
-            self.documents, carry_out=dispatcher.carry_out, run=self._run, retire=dispatcher.rooms.retire
+            self.documents,
+            carry_out=dispatcher.carry_out,
+            run=self._run,
+            retire=dispatcher.rooms.retire,
+            changed=self._backend.changed,
         )
         try:
             self._server = await ws_create_server(
@@ -133,7 +153,9 @@ class Gateway:
             )
         except BaseException:
             self._pump.close()
+            await self._backend.close(0)
             raise
+        self._backend.begin_hand_back(self.documents, dispatcher.rooms.document)
         self._sweep()
 
     @property
@@ -191,6 +213,7 @@ class Gateway:
         self._dispatcher.draining = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._dispatcher.committer.idle.wait(), self.config.server.shutdown_timeout)
+        self._backend.hurry()
         for connection in list(connections.values()):
             self._dispatcher.dismiss(connection, GatewayStopping("the gateway is stopping"))
         with contextlib.suppress(TimeoutError):
@@ -205,6 +228,7 @@ class Gateway:
         self._pump.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self._backend.close(self.config.server.shutdown_timeout)
         await self.documents.store.close()
         self._closed.set()
 
