@@ -91,6 +91,11 @@ class Keeper:
     def has_gathered(self) -> bool:
         return self._gathered >= self._limit or self._gathered_bytes >= GATHERED_BYTES
 
+    @property
+    def behind(self) -> bool:
+        """Whether so much has gathered meanwhile that calls have to wait until more of it is packed."""
+        return self._gathered >= 4 * self._limit or self._gathered_bytes >= 4 * GATHERED_BYTES
+
     def gather(self, operations: int, size: int) -> None:
         self._gathered += operations
         self._gathered_bytes += size

@@ -135,9 +135,9 @@ def results(connection: sqlite3.Connection, room_id: str, epoch: str, authors: S
     rows = connection.execute(
         """
         WITH asked AS MATERIALIZED (SELECT value AS author FROM json_each(?2))
-        SELECT author, version FROM asked JOIN results USING (author) WHERE document = ?1
+        SELECT author, version FROM results WHERE document = ?1 AND author IN asked
         UNION ALL
-        SELECT author, version FROM recent JOIN asked USING (author) WHERE document = ?1
+        SELECT author, version FROM recent WHERE document = ?1 AND author IN asked
         """,
         (head.number, orjson.dumps(list(asked)).decode()),
     )
