@@ -22,7 +22,7 @@ from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
 from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
-from fastcollab.ports import LoadDocument, Retention, SaveDocument
+from fastcollab.ports import DocumentStore, LoadDocument, Retention, SaveDocument
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._pump import Pump, now_ns
@@ -76,14 +76,18 @@ class Gateway:
         self,
         config: Config,
         *,
+        store: DocumentStore | None = None,
         load_document: LoadDocument | None = None,
         save_document: SaveDocument | None = None,
     ) -> None:
-        """Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with, or an
+        """`store` keeps the documents, in place of the configured engine; it is closed with the gateway.
+
+        Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with, or an
         address in place of which there is a function.
         """
         config.require_key()
         self.config = config
+        self._store = store
         self._backend = Backend(config, load_document, save_document)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,7 +120,10 @@ class Gateway:
         dispatcher = self._dispatcher
         self._backend.start()
         self.documents = dispatcher.documents = Documents(
-            MemoryDocuments(), _document_limits(config), _retention(config), self._backend.first_content
+            self._store or MemoryDocuments(),
+            _document_limits(config),
+            _retention(config),
+            self._backend.first_content,
         )
         dispatcher.rooms = Rooms(
             self.documents,
