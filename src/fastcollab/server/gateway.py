@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Coroutine
 from http import HTTPStatus
 from types import TracebackType
@@ -18,7 +19,8 @@ from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import RoomSettings
 from fastcollab.core.session import SessionSettings, SessionState
-from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
+from fastcollab.engines import open_documents
+from fastcollab.engines.memory import MemoryRegistry
 from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
@@ -114,13 +116,17 @@ class Gateway:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begins to accept connections; raises OSError if the address cannot be had."""
+        """Begins to accept connections.
+
+        Raises OSError if the address cannot be had, and :class:`~fastcollab.errors.StoreError` if the documents cannot.
+        """
         config = self.config
+        store = self._store or await open_documents(config.engine)
         self._pump = Pump(asyncio.get_running_loop())
         dispatcher = self._dispatcher
         self._backend.start()
         self.documents = dispatcher.documents = Documents(
-            self._store or MemoryDocuments(),
+            store,
             _document_limits(config),
             _retention(config),
             self._backend.first_content,
@@ -161,6 +167,7 @@ class Gateway:
         except BaseException:
             self._pump.close()
             await self._backend.close(0)
+            await store.close()
             raise
         self._backend.begin_hand_back(self.documents, dispatcher.rooms.document)
         self._sweep()
@@ -341,6 +348,10 @@ def _document_limits(config: Config) -> DocumentLimits:
     documents = config.documents
     return DocumentLimits(
         operations=documents.history_operations,
+        cached_operations=documents.cached_operations,
+        cached_bytes=documents.cached_bytes,
+        snapshot_operations=documents.snapshot_operations,
+        snapshot_bytes=documents.snapshot_bytes,
         max_operation_bytes=documents.max_operation_bytes,
         max_document_bytes=documents.max_document_bytes,
     )
@@ -348,4 +359,9 @@ def _document_limits(config: Config) -> DocumentLimits:
 
 def _retention(config: Config) -> Retention:
     documents = config.documents
-    return Retention(documents.history_operations, documents.history_bytes, results_seconds=documents.history_seconds)
+    return Retention(
+        documents.history_operations,
+        documents.history_bytes,
+        seconds=documents.history_seconds or math.inf,
+        results_seconds=documents.results_seconds,
+    )
