@@ -84,7 +84,7 @@ class StoredDocument(msgspec.Struct, frozen=True):
         return self.version + len(self.entries)
 
 
-class DocumentSummary(msgspec.Struct, frozen=True):
+class DocumentSummary(msgspec.Struct, frozen=True, rename="camel"):
     """What a list says of each document; `changed_at` is Unix time in ms, `log_bytes` the size of its operations."""
 
     room_id: str
