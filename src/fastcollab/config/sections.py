@@ -31,6 +31,10 @@ PUBLIC_KEY_ALGORITHMS: tuple[str, ...] = (
 
 Number = TypeVar("Number", int, float)
 
+_HTTP_URL = re.compile(r"https?://[^/?#\s]+(/[^#\s]*)?")
+
+_BACKEND_SECRET_BYTES = 32
+
 _ORIGIN = re.compile(r"\*|null|[a-z*][a-z0-9+.*-]*://[^/?#\s]+")
 
 
@@ -321,6 +325,62 @@ class DocumentsConfig(Section):
     @classmethod
     def _check_document(cls, size: int, info: ValidationInfo) -> int:
         return _at_least(size, info, "max_operation_bytes", "documents")
+
+
+class BackendConfig(Section):
+    """Your own back end as the place of record: what rooms begin with, and where documents are handed back."""
+
+    load_url: str | None = None
+    """HTTP address that is asked what a room begins with, where there is no document; not set: every document
+    begins empty.
+    """
+
+    save_url: str | None = None
+    """HTTP address that documents are handed back to; not set: they are not."""
+
+    secret: SecretStr | None = None
+    """Shared secret that these requests are signed with, at least 32 bytes; needed for either address. The
+    environment variable is `FASTCOLLAB_BACKEND__SECRET`.
+    """
+
+    timeout: float = Field(default=5.0, gt=0, le=300)
+    """Seconds that the back end has for an answer."""
+
+    save_delay: float = Field(default=2.0, ge=0, le=3600)
+    """Seconds without a change after which a document is handed back."""
+
+    save_max_delay: float = Field(default=10.0, ge=0, le=86_400)
+    """Seconds after which a document is handed back even if it goes on changing."""
+
+    saves_at_once: int = Field(default=8, ge=1, le=1000)
+    """How many documents are handed back at the same time."""
+
+    @field_validator("load_url", "save_url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        # An address may carry a password, so it is not repeated.
+        if url is not None and not _HTTP_URL.fullmatch(url):
+            raise ValueError("must be an address such as https://app.example.com/documents")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret is None:
+            for name in ("load_url", "save_url"):
+                if info.data.get(name) is not None:
+                    raise ValueError(
+                        f"must be set, since requests to backend.{name} are signed with it: for example "
+                        "to `openssl rand -hex 32`"
+                    )
+        elif (size := len(secret.get_secret_value().encode())) < _BACKEND_SECRET_BYTES:
+            raise ValueError(f"must have at least {_BACKEND_SECRET_BYTES} bytes, and has {size}")
+        return secret
+
+    @field_validator("save_max_delay")
+    @classmethod
+    def _check_order(cls, delay: float, info: ValidationInfo) -> float:
+        return _at_least(delay, info, "save_delay", "backend")
 
 
 class EngineConfig(Section):

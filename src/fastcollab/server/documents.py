@@ -16,6 +16,7 @@ from fastcollab.errors import FastcollabError, ServiceUnavailable, VersionMismat
 from fastcollab.logs import get_logger
 from fastcollab.ot.live import open_document
 from fastcollab.ports import DocumentStore, LogMoved, Retention, StoredDocument
+from fastcollab.server.first_content import FirstContent
 
 log = get_logger(__name__)
 
@@ -23,16 +24,29 @@ log = get_logger(__name__)
 class Documents:
     """The documents of a gateway."""
 
-    def __init__(self, store: DocumentStore, limits: DocumentLimits, retention: Retention) -> None:
+    def __init__(
+        self,
+        store: DocumentStore,
+        limits: DocumentLimits,
+        retention: Retention,
+        first_content: FirstContent | None = None,
+    ) -> None:
         self.store = store
+        self._first_content = first_content
         self._limits = limits
         self._retention = retention
 
     async def open(self, room_id: str, document_type: str) -> Document:
-        """The room's document in its newest version; it is made, with this type, if there is none."""
+        """The room's document in its newest version. If there is none it is made: with what the back end gives for it,
+        else empty and of this type.
+        """
         stored = await self.store.load(room_id)
         if stored is None:
-            stored = await self.store.create(room_id, document_type, ot.types[document_type].create())
+            if self._first_content is None:
+                content = ot.types[document_type].create()
+            else:
+                document_type, content = await self._first_content.of(room_id, document_type)
+            stored = await self.store.create(room_id, document_type, content)
         document = Document(
             _type(stored),
             self._limits,

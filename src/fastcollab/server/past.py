@@ -48,7 +48,7 @@ async def _history(documents: Documents, room: Room, message: messages.GetHistor
         size += entry.size
         if told and size > _HISTORY_BYTES:
             break
-        told.append(_past_operation(entry))
+        told.append(past_operation(entry))
     return messages.HistorySent(message.id, told, document.oldest, document.version)
 
 
@@ -79,7 +79,8 @@ def _require_write(session: Session, room: Room) -> None:
     permission.require(Permission.WRITE, "restoring a version")
 
 
-def _past_operation(entry: Committed) -> messages.PastOperation:
+def past_operation(entry: Committed) -> messages.PastOperation:
+    """What is told of a committed operation."""
     return messages.PastOperation(
         operation=entry.operation,
         user_id=entry.user_id,

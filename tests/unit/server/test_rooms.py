@@ -77,6 +77,7 @@ async def rooms(documents: SlowDocuments, background: Background) -> AsyncIterat
         carry_out=lambda effects: None,
         send_updates=lambda channel, members, changed: None,
         run=background.run,
+        deserted=lambda room_id: None,
     )
     pump.close()
 

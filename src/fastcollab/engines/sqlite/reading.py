@@ -163,3 +163,17 @@ def summaries(connection: sqlite3.Connection, after: str, limit: int) -> list[Do
             (after, limit),
         )
     ]
+
+
+def awaiting_hand_back(connection: sqlite3.Connection, after: str, limit: int) -> list[str]:
+    return [
+        room_id
+        for (room_id,) in connection.execute(
+            """
+            WITH newest AS MATERIALIZED (SELECT document, max(version) AS version FROM recent GROUP BY document)
+            SELECT room_id FROM documents LEFT JOIN newest ON document = number
+            WHERE room_id > ? AND max(packed, ifnull(version, 0)) > handed_back ORDER BY room_id LIMIT ?
+            """,
+            (after, limit),
+        )
+    ]
