@@ -22,6 +22,8 @@ import pytest
 from fastcollab.core.document import Author
 from fastcollab.engines.sqlite import SqliteDocuments, schema
 from fastcollab.engines.sqlite.schema import MIGRATIONS
+from fastcollab.engines.sqlite.worker import Call
+from fastcollab.engines.sqlite.writing import Append, Writer
 from fastcollab.errors import ServiceUnavailable, StoreError
 from fastcollab.ports import AlreadyCommitted, StoredDocument
 from fastcollab.testing.document_model import entry, text_at
@@ -181,6 +183,33 @@ async def test_a_neighbour_that_holds_the_file(
         "documents can be stored again",
     ]
     await documents.close()
+
+
+async def test_packing_that_fails_takes_nothing_from_the_durability(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "BUSY_SECONDS", 0.01)
+    documents = await SqliteDocuments.open(path)
+    made = await documents.create("plans", "text", "")
+    await append(documents, made, 1, 10)
+    await documents.close()
+    writer = Writer(path, "full", 5)
+    append_more = Call(Append("plans", made.epoch, [entry(11)]), None)
+    writer.handle([append_more])
+    assert append_more.error is None and writer.patience == 0
+    neighbour = sqlite3.connect(path, isolation_level=None)
+    neighbour.execute("BEGIN IMMEDIATE")
+    writer.tidy()
+    # It is left until a call has succeeded.
+    assert writer.patience is None
+    neighbour.close()
+    assert writer.connect().execute("PRAGMA synchronous").fetchone() == (2,)
+    append_more = Call(Append("plans", made.epoch, [entry(12)]), None)
+    writer.handle([append_more])
+    assert append_more.error is None and writer.patience == 0
+    writer.tidy()
+    assert writer.connect().execute("PRAGMA synchronous").fetchone() == (2,)
+    writer.disconnect()
 
 
 WRITER = """
