@@ -15,7 +15,7 @@ GATHERED = 2_048
 GATHERED_BYTES = 4_194_304
 
 #: About so many operations are packed in one portion: those of as many documents as fit, and of one at least.
-_PORTION = 512
+_PORTION = 256
 
 _LAST_OF_PORTION = """
     SELECT max(document) FROM (
