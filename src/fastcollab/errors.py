@@ -177,12 +177,16 @@ class GatewayStopping(ServiceUnavailable):
 
 
 class ConnectionClosed(FastcollabError):
-    """A client's connection has ended; ``code`` and ``reason`` are those of the close frame (1006: there was none)."""
+    """A client's connection has ended; ``code`` and ``reason`` are those of the close frame (1006: there was none).
+
+    ``retry_after`` is how long the gateway asked to be left alone, in seconds, or None.
+    """
 
     def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(f"connection closed with {code}" + (f": {reason}" if reason else ""))
         self.code = code
         self.reason = reason
+        self.retry_after: float | None = None
 
 
 class HandshakeRefused(FastcollabError):

@@ -67,7 +67,7 @@ async def test_a_guest_meets_the_others_and_a_signal_ends_it(number: signal.Sign
         said = [await asyncio.to_thread(process.stdout.readline) for _ in range(3)]
         url, room_id, token = (line.split(maxsplit=1)[1].strip() for line in said)
         drain = threading.Thread(target=process.stdout.read, daemon=True)
-        async with CollaborativeClient(url, token) as guest:
+        async with CollaborativeClient(url, token, reconnect=False) as guest:
             room = await guest.join_room(room_id)
             assert {member.name for member in room.participants.values()} >= {"Guest", "Ada", "Bruno", "Spectator"}
             written = room.events("operation")

@@ -14,111 +14,15 @@ from http import HTTPStatus
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import Server, ServerConnection, serve
+from tests.unit.scripted_server import TIMEOUT, Peer, ScriptedServer, envelope, error, until
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed as PeerConnectionClosed
-from websockets.http11 import Request, Response
+from websockets.http11 import Response
 
 from fastcollab import errors
+from fastcollab.checksums import checksum
 from fastcollab.client import CollaborativeClient, Room
 from fastcollab.client.events import EventStream
-
-TIMEOUT = 5.0
-LIMITS = {"cursorUpdates": 60, "operations": 30, "messages": 120, "burst": 2}
-
-
-class Peer:
-    """The server's end of one connection."""
-
-    def __init__(self, websocket: ServerConnection) -> None:
-        self.websocket = websocket
-
-    async def receive(self) -> Any:
-        """The next message: an envelope, or the bytes of a frame."""
-        async with asyncio.timeout(TIMEOUT):
-            message = await self.websocket.recv()
-        return json.loads(message) if isinstance(message, str) else message
-
-    async def expect(self, kind: str) -> dict[str, Any]:
-        envelope: dict[str, Any] = await self.receive()
-        assert envelope["type"] == kind
-        return envelope
-
-    async def send(self, kind: str, payload: dict[str, Any], room: str | None = None) -> None:
-        await self.websocket.send(json.dumps(envelope(kind, payload, room)))
-
-    async def refuse(self, message: dict[str, Any], code: int, room: str | None = None, **details: Any) -> None:
-        details["messageId"] = message["id"]
-        await self.send("error", error(code, **details), room)
-
-    async def welcome(self) -> None:
-        session = {"connectionId": "c1", "userId": "me", "numericId": 1, "serverTime": 0, "protocol": 1}
-        session |= {"heartbeatInterval": 25_000, "resumed": False, "limits": LIMITS}
-        await self.send("connected", session)
-
-    async def answer_join(self, text: str = "", version: int = 0, **changes: Any) -> dict[str, Any]:
-        """Answers the ``join_room`` that comes next, and returns its payload."""
-        request = (await self.expect("join_room"))["payload"]
-        state = {"type": "text", "data": text, "version": version, "epoch": "e1"}
-        me = {"userId": "me", "numericId": 1, "name": "Me", "color": "#fff", "presence": {}}
-        you = {"userId": "you", "numericId": 2, "name": "You", "color": "#000", "presence": {}}
-        answer = {"roomId": request["roomId"], "handle": 3, "participants": [me, you], "documentState": state}
-        answer |= {"version": version, "permission": "write"} | changes
-        await self.send("room_joined", answer, request["roomId"])
-        return request
-
-    async def broadcast(self, operation: list[Any], version: int, message_id: str = "theirs") -> None:
-        """An operation by the other one."""
-        payload = {"operation": operation, "userId": "you", "numericId": 2, "messageId": message_id}
-        await self.send("operation_broadcast", payload | {"version": 0, "transformedVersion": version}, "room")
-
-    async def acknowledge(self, message: dict[str, Any], **payload: Any) -> None:
-        await self.send("ack", {"messageId": message["id"], **payload}, message.get("roomId"))
-
-
-class ScriptedServer:
-    """Accepts connections, and hands over the server's end of each."""
-
-    def __init__(self) -> None:
-        self.peers: asyncio.Queue[Peer] = asyncio.Queue()
-        self.requests: list[Request] = []
-        self.welcomes = True
-        self.answer: Response | None = None
-        self.subprotocol: str | None = "as asked"
-        self._over = asyncio.Event()
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[ScriptedServer]:
-        def select(_: ServerConnection, asked: Any) -> Any:
-            return asked[0] if self.subprotocol == "as asked" else self.subprotocol
-
-        server: Server
-        async with serve(
-            self._serve, "127.0.0.1", 0, process_request=self._process, select_subprotocol=select, compression=None
-        ) as server:
-            self.url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}/ws"
-            yield self
-            self._over.set()
-
-    async def _process(self, _: ServerConnection, request: Request) -> Response | None:
-        self.requests.append(request)
-        return self.answer
-
-    async def _serve(self, websocket: ServerConnection) -> None:
-        peer = Peer(websocket)
-        if self.welcomes:
-            await peer.welcome()
-        self.peers.put_nowait(peer)
-        await self._over.wait()
-
-
-def envelope(kind: str, payload: dict[str, Any], room: str | None = None) -> dict[str, Any]:
-    message = {"id": "0", "type": kind, "version": 1, "timestamp": 0, "payload": payload}
-    return message if room is None else message | {"roomId": room}
-
-
-def error(code: int, recoverable: bool = True, **details: Any) -> dict[str, Any]:
-    return {"code": code, "message": "because", "details": details, "recoverable": recoverable}
 
 
 @pytest.fixture
@@ -129,7 +33,7 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 @pytest.fixture
 async def client(server: ScriptedServer) -> AsyncIterator[CollaborativeClient]:
-    async with CollaborativeClient(server.url, "token") as connected:
+    async with CollaborativeClient(server.url, "token", reconnect=False) as connected:
         yield connected
 
 
@@ -143,12 +47,6 @@ async def room(client: CollaborativeClient, peer: Peer) -> Room:
     """A joined room with the text ``hello`` at version 5."""
     room, _ = await asyncio.gather(client.join_room("room"), peer.answer_join("hello", 5))
     return room
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(TIMEOUT):
-        while not condition():  # noqa: ASYNC110 - nothing announces it
-            await asyncio.sleep(0.001)
 
 
 async def closed_with(client: CollaborativeClient) -> errors.ConnectionClosed:
@@ -314,7 +212,7 @@ async def test_pings_are_answered(client: CollaborativeClient, peer: Peer) -> No
 
 
 async def test_a_silent_gateway_is_given_up(server: ScriptedServer) -> None:
-    client = CollaborativeClient(server.url, "token", heartbeat=0.04)
+    client = CollaborativeClient(server.url, "token", heartbeat=0.04, reconnect=False)
     await client.connect()
     peer = await server.peers.get()
     peer.websocket.transport.pause_reading()
@@ -591,7 +489,7 @@ async def test_after_a_gap_the_room_is_joined_again(peer: Peer, room: Room, gap:
     room.insert(0, ">")  # waits for what was missed
     await peer.broadcast([9, "!"], 8, message_id=sent["id"])
     following = await peer.expect("operation")
-    assert following["payload"] == {"operation": [">"], "version": 8}
+    assert following["payload"] == {"operation": [">"], "version": 8, "checksum": checksum("oh, hello!x")}
     await peer.acknowledge(following, version=9)
     await room.saved()
     assert room.text == ">oh, hello!x"
@@ -711,7 +609,8 @@ async def test_a_reconnect_resumes_the_room(server: ScriptedServer, client: Coll
     assert await joining is room
     await peer.broadcast(["oh, "], 6)
     again = await peer.expect("operation")
-    assert (again["id"], again["payload"]) == (sent["id"], {"operation": [9, "!"], "version": 6})
+    assert again["id"] == sent["id"]
+    assert again["payload"] == {"operation": [9, "!"], "version": 6, "checksum": checksum("oh, hello")}
     await peer.acknowledge(again, version=7)
     following = await peer.expect("operation")
     assert following["payload"] == {"operation": [">"], "version": 7}
@@ -831,7 +730,7 @@ async def test_frames_show_cursors_and_selections_of_the_others(peer: Peer, room
     await until(lambda: you.selection is not None)
     assert moved == ["you"]
     assert room.cursors == {"you": (2, 1.5, -2, 1000, (0, 640))}
-    assert you.selection == (((4, 1),), "#000", None)
+    assert you.selection == (((4, 1),), "#000")
 
 
 async def test_presence_updates_change_only_what_they_name(peer: Peer, room: Room) -> None:

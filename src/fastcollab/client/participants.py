@@ -1,7 +1,7 @@
 """Who is in a room, and what each of them shows: cursor, selection, status and data.
 
 These are the shapes of the protocol's section "Presence", as Python values; ``Participant.update`` takes in what a
-``presence_update`` says has changed.
+``presence_update`` says has changed, ``selections`` where a selection is.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ class SelectionRange(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """What somebody has selected in version ``version`` of the document; None: in the newest one."""
+    """What somebody has selected, in terms of ``document.content``: it moves when that changes."""
 
     ranges: tuple[SelectionRange, ...]
     color: str
-    version: int | None
 
 
 @dataclass(slots=True, eq=False)
@@ -56,19 +55,22 @@ class Participant:
 
     @classmethod
     def from_wire(cls, message: dict[str, Any]) -> Participant:
-        participant = cls(message["userId"], message["numericId"], message["name"], message["color"])
-        participant.update(message["presence"])
-        return participant
+        """Who it is; what they show is still to be taken in."""
+        return cls(message["userId"], message["numericId"], message["name"], message["color"])
+
+    def hide(self) -> None:
+        """Nothing is known of what the participant shows."""
+        self.cursor = self.selection = self.status = self.data = None
 
     def update(self, presence: dict[str, Any], timestamp: int = 0) -> set[str]:
-        """Takes in the fields that ``presence`` has, and says what changed: ``cursor``, ``selection``, ``presence``."""
+        """Takes in the fields that ``presence`` has, and says what changed: ``cursor``, ``presence``.
+
+        A selection is not taken in here: where it is depends on the document.
+        """
         changed = set()
         if "cursor" in presence:
             changed.add("cursor")
             self.cursor = _cursor(self.numeric_id, presence["cursor"], timestamp)
-        if "selection" in presence:
-            changed.add("selection")
-            self.selection = _selection(presence["selection"])
         if "status" in presence:
             changed.add("presence")
             self.status = presence["status"]
@@ -85,8 +87,9 @@ def _cursor(numeric_id: int, cursor: dict[str, float] | None, timestamp: int) ->
     return Cursor(numeric_id, cursor["x"], cursor["y"], timestamp & UINT32_MAX, viewport)
 
 
-def _selection(selection: dict[str, Any] | None) -> Selection | None:
+def selection_from_wire(selection: dict[str, Any] | None) -> tuple[Selection | None, int | None]:
+    """A selection in terms of the version that it was made in, and that version."""
     if selection is None:
-        return None
+        return None, None
     ranges = tuple(SelectionRange(entry["anchor"], entry["head"]) for entry in selection["ranges"])
-    return Selection(ranges, selection["color"], selection["version"])
+    return Selection(ranges, selection["color"]), selection["version"]

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from fastcollab.errors import ConnectionClosed, ProtocolError
+from fastcollab.errors import ConnectionClosed, InternalError, InvalidToken, NotAuthenticated, ProtocolError
+
+_ERRORS: dict[int, type[ProtocolError]] = {cls.code: cls for cls in ProtocolError.__subclasses__()}
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +80,15 @@ class Requests:
             if not request.future.done():
                 request.future.set_exception(ConnectionClosed(reason.code, reason.reason))
 
-    def clear(self) -> None:
-        """Nobody waits any more."""
-        self._waiting.clear()
+
+def error_from_wire(payload: dict[str, Any]) -> ProtocolError:
+    """The exception for an ``error`` message; codes of a newer gateway become InternalError."""
+    code, recoverable = payload["code"], payload["recoverable"]
+    kind = _ERRORS.get(code, InternalError)
+    if kind is InvalidToken and recoverable:
+        kind = NotAuthenticated
+    error = kind(payload["message"])
+    error.details = payload.get("details") or {}
+    if code not in _ERRORS:
+        error.details["code"] = code
+    return error

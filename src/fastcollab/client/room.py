@@ -3,6 +3,7 @@
 Events (``on``, ``events``) and their values:
 
 ==================== ============================================================
+status               ``Status``: that of the room, when it changes
 participant_joined   ``Participant``
 participant_left     ``Participant``
 cursor               ``Participant``, whose ``cursor`` moved
@@ -14,6 +15,8 @@ reset                ``ClientDocument``, whose content was replaced as a whole
 event                ``CustomEvent``
 error                ``ProtocolError`` about this room that no call waits for
 ==================== ============================================================
+
+The selections of others move with the text when ``document.content`` changes, and that is told by ``operation`` alone.
 """
 
 from __future__ import annotations
@@ -28,20 +31,12 @@ from fastcollab._binary import encode_frame
 from fastcollab.client.document import ClientDocument, Operation, Submission
 from fastcollab.client.events import Emitter
 from fastcollab.client.pacing import Pacer, Throttle
-from fastcollab.client.participants import (
-    UINT32_MAX,
-    Cursor,
-    Participant,
-    Position,
-    Record,
-    Selection,
-    SelectionRange,
-)
+from fastcollab.client.participants import UINT32_MAX, Cursor, Participant, Position, Record
+from fastcollab.client.roster import CURSOR, Roster
+from fastcollab.client.status import Status
 from fastcollab.client.synchronizer import Synchronizer
 from fastcollab.errors import FastcollabError, ProtocolError
 
-CURSOR = 1  # types of binary frames
-SELECTION = 2
 MAX_COORDINATE = 2.0**24
 
 _UNCHANGED: Any = object()
@@ -73,49 +68,71 @@ class Room(Emitter):
     ``permission`` is ``read``, ``write`` or ``admin``; ``handle`` is the room's number in batched frames.
     """
 
-    def __init__(self, connection: Connection, room_id: str, own_user_id: str, limits: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        room_id: str,
+        own_user_id: str,
+        limits: Mapping[str, Any],
+        *,
+        checksum_every: int,
+    ) -> None:
         super().__init__()
         self.room_id = room_id
         self.permission = "read"
         self.handle = -1
         self._connection = connection
-        self._own_user_id = own_user_id
-        self._participants: dict[str, Participant] = {}
-        self._by_number: dict[int, Participant] = {}
+        self._status = Status.CONNECTING
+        self._is_joined = False
+        self._is_closed = False
+        self._roster = Roster(own_user_id, self.emit, self.is_observed)
         self._cursor: Throttle[bytes] = Throttle(limits["cursorUpdates"], self._send_cursor, asyncio.get_running_loop())
+        self._cursor_while_away: bytes | None = None
         self._synchronizer = Synchronizer(
+            own_user_id,
             self._send_operation,
             lambda: connection.rejoin(room_id),
             self.emit,
+            self._roster,
             Pacer(limits["operations"], limits["burst"]),
+            checksum_every,
         )
 
     def __repr__(self) -> str:
-        return f"<Room {self.room_id!r}, {len(self._participants)} participants>"
+        return f"<Room {self.room_id!r}, {self._status}, {len(self._roster.members)} participants>"
+
+    @property
+    def status(self) -> Status:
+        """How far the room is in step with the gateway, and whether what was written here is safe there."""
+        return self._status
 
     # Who is there, and what they show
 
     @property
     def participants(self) -> Mapping[str, Participant]:
         """Everybody in the room by user id, oneself included; a live view."""
-        return MappingProxyType(self._participants)
+        return MappingProxyType(self._roster.members)
 
     @property
     def cursors(self) -> dict[str, Cursor]:
         """The newest cursor of each participant who has shown one, by user id."""
-        return {user: member.cursor for user, member in self._participants.items() if member.cursor is not None}
+        return {user: member.cursor for user, member in self._roster.members.items() if member.cursor is not None}
 
     def move_cursor(self, x: float, y: float, viewport: tuple[float, float] | None = None) -> None:
         """Shows where the pointer is. At most ``limits.cursorUpdates`` per second are sent, the newest one winning.
 
-        This makes the room the connection's active one. Raises ValueError unless all coordinates lie between -2**24
-        and 2**24.
+        This makes the room the connection's active one. While the connection is away, the newest one waits for its
+        return. Raises ValueError unless all coordinates lie between -2**24 and 2**24.
         """
         for coordinate in (x, y, *(viewport or ())):
             if not abs(coordinate) <= MAX_COORDINATE:  # nor is NaN
                 raise ValueError(f"{coordinate} does not lie between -2**24 and 2**24")
         timestamp = int(time.time() * 1000) & UINT32_MAX
-        self._cursor.put(encode_frame(CURSOR, 0, x, y, timestamp, viewport))  # the gateway knows the user
+        frame = encode_frame(CURSOR, 0, x, y, timestamp, viewport)  # the gateway knows the user
+        if self._is_joined:
+            self._cursor.put(frame)
+        else:
+            self._cursor_while_away = frame
 
     async def select(self, ranges: Iterable[tuple[Position, Position]], color: str) -> None:
         """Shows what is selected, as pairs of anchor and head; no ranges: nothing is.
@@ -125,7 +142,9 @@ class Room(Emitter):
         """
         document = self.document
         place = document.confirmed_position
-        wire = [{"anchor": place(anchor), "head": place(head)} for anchor, head in ranges]
+        places = [(place(anchor), place(head)) for anchor, head in ranges]
+        # What is selected in something that the others do not have yet cannot be shown to them.
+        wire = [{"anchor": anchor, "head": head} for anchor, head in places if anchor is not None and head is not None]
         payload = {"ranges": wire, "color": color, "version": document.version}
         await self._connection.request("selection_change", payload, room_id=self.room_id)
 
@@ -159,18 +178,44 @@ class Room(Emitter):
         Raises ``ot.OperationError`` for an operation that does not fit ``document.content``.
         """
         self._synchronizer.edit(operation)
+        self._update_status()
 
     async def submit(self, operation: Operation) -> int:
         """Applies an operation, waits until it is acknowledged, and returns the document's version after it.
 
-        Raises the refusal of the gateway, which undoes the operation, or ConnectionClosed, which leaves it pending.
+        If the connection is lost and made again meanwhile, it goes on waiting. Raises the refusal of the gateway, which
+        undoes the operation, or ConnectionClosed, if the connection has ended for good; the operation stays pending.
         """
-        self._synchronizer.edit(operation)
+        self.edit(operation)
         return await self._synchronizer.settled()
 
     async def saved(self) -> None:
         """Waits until all that was edited so far is acknowledged; raises like ``submit``."""
         await self._synchronizer.settled()
+
+    def undo(self) -> Operation | None:
+        """Takes back the newest of one's own edits that is left, and nobody else's, as an operation like any other.
+
+        Returns the operation, which has changed ``document.content``, for an editor to follow; None if there is nothing
+        to undo. Edits that follow each other within half a second are undone together.
+        """
+        operation = self._synchronizer.undo()
+        self._update_status()
+        return operation
+
+    def redo(self) -> Operation | None:
+        """Takes back the newest ``undo``; returns like it. Any edit of one's own forgets what could be redone."""
+        operation = self._synchronizer.redo()
+        self._update_status()
+        return operation
+
+    @property
+    def can_undo(self) -> bool:
+        return self._synchronizer.history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        return self._synchronizer.history.can_redo
 
     @property
     def text(self) -> str:
@@ -194,70 +239,85 @@ class Room(Emitter):
         return {"roomId": self.room_id, **self._synchronizer.join_request()}
 
     def joined(self, payload: dict[str, Any]) -> None:
+        """``room_joined``, for the first time or again."""
+        known_before = self._synchronizer.document is not None
         self.handle = payload["handle"]
         self.permission = payload["permission"]
-        present = [Participant.from_wire(entry) for entry in payload["participants"]]
-        self._participants = {participant.user_id: participant for participant in present}
-        self._by_number = {participant.numeric_id: participant for participant in present}
+        self._is_joined, self._is_closed = True, False
+        self._roster.replace(payload["participants"], again=known_before)
         self._synchronizer.joined(payload["documentState"], payload.get("recovery") or {})
+        for entry in payload["participants"]:
+            self._roster.update(entry["userId"], entry["presence"], 0, self.document)
+        cursor, self._cursor_while_away = self._cursor_while_away, None
+        if cursor is not None:
+            self._cursor.put(cursor)
+        self._update_status()
+
+    def interrupt(self) -> None:
+        """The connection is lost, and will be made again."""
+        self._is_joined = False
+        self._cursor.cancel()
+        self._synchronizer.interrupt()
+        self._update_status()
 
     def suspend(self, reason: FastcollabError) -> None:
         """The room is not joined any more; what is pending stays in the document."""
+        self._is_joined, self._is_closed = False, True
         self._cursor.cancel()
         self._synchronizer.suspend(reason)
+        self._update_status()
         self.close_streams()
 
     def operation_received(self, payload: dict[str, Any]) -> None:
         operation, version = payload["operation"], payload["transformedVersion"]
         self._synchronizer.received(operation, version, payload["userId"], payload["messageId"])
+        self._update_status()
 
     def operation_acknowledged(self, message_id: str, version: int) -> None:
         self._synchronizer.acknowledged(message_id, version)
+        self._update_status()
 
     def operation_refused(self, message_id: str, error: ProtocolError) -> bool:
         """Whether ``message_id`` was an operation of this room."""
-        return self._synchronizer.refused(message_id, error)
+        is_own = self._synchronizer.refused(message_id, error)
+        self._update_status()
+        return is_own
 
     def participant_joined(self, payload: dict[str, Any]) -> None:
-        participant = Participant.from_wire(payload["participant"])
-        self._participants[participant.user_id] = participant
-        self._by_number[participant.numeric_id] = participant
-        self.emit("participant_joined", participant)
+        self._roster.add(payload["participant"])
+        self.presence_received({**payload["participant"], "timestamp": 0})
 
     def participant_left(self, payload: dict[str, Any]) -> None:
-        participant = self._participants.pop(payload["participant"]["userId"], None)
-        if participant is not None:
-            self._by_number.pop(participant.numeric_id, None)
-            self.emit("participant_left", participant)
+        self._roster.remove(payload["participant"]["userId"])
 
     def presence_received(self, payload: dict[str, Any]) -> None:
-        participant = self._participants.get(payload["userId"])
-        if participant is not None:
-            for event in participant.update(payload["presence"], payload["timestamp"]):
-                self.emit(event, participant)
+        self._roster.update(payload["userId"], payload["presence"], payload["timestamp"], self.document)
 
     def event_received(self, payload: dict[str, Any]) -> None:
         self.emit("event", CustomEvent(payload["name"], payload.get("data"), payload["userId"]))
 
     def records_received(self, kind: int, records: Iterable[Record]) -> None:
-        """A binary frame. Cursors come 60 times a second and participant, so little is done for each."""
-        members, own = self._by_number, self._participants.get(self._own_user_id)
-        event = "cursor" if kind == CURSOR else "selection"
-        is_observed = self.is_observed(event)
-        for record in records:
-            participant = members.get(record[0])
-            if participant is None or participant is own:
-                continue
-            if kind == CURSOR:
-                participant.cursor = Cursor._make(record)
-            else:
-                ranges = (SelectionRange(int(record[1]), int(record[2])),)
-                participant.selection = Selection(ranges, participant.color, None)
-            if is_observed:
-                self.emit(event, participant)
+        self._roster.records(kind, records, self.document)
 
-    def _send_operation(self, submission: Submission) -> None:
+    def _update_status(self) -> None:
+        status = self._present_status()
+        if status is not self._status:
+            self._status = status
+            self.emit("status", status)
+
+    def _present_status(self) -> Status:
+        if self._is_closed:
+            return Status.CLOSED
+        if not self._synchronizer.is_in_step:
+            return Status.CONNECTING
+        if self.document.pending:
+            return Status.SAVING
+        return Status.SAVED if self._synchronizer.has_saved else Status.CONNECTED
+
+    def _send_operation(self, submission: Submission, checksum: str | None) -> None:
         payload = {"operation": submission.operation, "version": submission.version}
+        if checksum is not None:
+            payload["checksum"] = checksum
         self._connection.send("operation", payload, room_id=self.room_id, message_id=submission.message_id)
 
     def _send_cursor(self, frame: bytes) -> bool:

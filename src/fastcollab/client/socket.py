@@ -68,7 +68,9 @@ class MessageSocket(picows.WSListener):
             self._transport.send_close(picows.WSCloseCode(code), message)
 
     def abort(self) -> None:
-        """Ends the connection without waiting for anybody."""
+        """Ends the connection without waiting for anybody; nothing is received any more."""
+        if self._closed is None:
+            self._closed = ConnectionClosed(CloseCode.ABNORMAL, "the connection was given up")
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
 

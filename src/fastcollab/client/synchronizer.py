@@ -5,23 +5,29 @@
 - One operation is on its way at a time (OT4), and no more per second than the gateway allows (L1). One that was refused
   for the rate, or because the gateway could not serve it now, is sent again, as it reads by then, with the same id.
 - Whoever waits for an operation is woken by its acknowledgement, or by what became of it.
+- While the connection is away, edits go on into the buffer, and whoever waits goes on waiting.
 - When the room is joined again, the operations that were missed come first (OT9). What is still in flight after them is
   sent again with its id; the gateway knows it if it was committed before.
 - When the copies have parted (3002, 3003, a gap in the versions), the room is joined again. What arrives until the
   answer is ignored, since the answer contains it.
+- Now and then an operation carries the checksum of the document that it was written against (OT8), and always the first
+  one after a recovery. It is of ``confirmed``, which is what the gateway has at that version.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from fastcollab import ot
+from fastcollab.checksums import checksum
 from fastcollab.client.document import ClientDocument, Operation, Submission, Synchronization
 from fastcollab.client.pacing import Pacer
+from fastcollab.client.undo import UndoHistory
 from fastcollab.errors import (
     ChecksumFailed,
+    ConnectionClosed,
     FastcollabError,
     ProtocolError,
     RateLimited,
@@ -51,21 +57,41 @@ class Rejection(NamedTuple):
     error: FastcollabError
 
 
+class Watcher(Protocol):
+    """Who is told of every change of a document before the program is; ``user_id`` None: an operation was undone."""
+
+    def content_changed(self, operation: Operation, user_id: str | None, document: ClientDocument) -> None: ...
+
+    def committed(self, operation: Operation, user_id: str, document: ClientDocument) -> None: ...
+
+    def content_replaced(self) -> None: ...
+
+
 class Synchronizer:
     """The traffic of one document.
 
-    ``send`` sends an operation, ``rejoin`` asks for the room's state with ``join_request``, ``emit`` tells the program
-    of the events ``operation``, ``rejected`` and ``reset`` (see ``room``).
+    ``send`` sends an operation, with a checksum or None; ``rejoin`` asks for the room's state with ``join_request``;
+    ``emit`` tells the program of the events ``operation``, ``rejected`` and ``reset`` (see ``room``). Of every
+    ``checksum_every`` operations one carries a checksum; 0: none does.
     """
 
     def __init__(
         self,
-        send: Callable[[Submission], None],
+        user_id: str,
+        send: Callable[[Submission, str | None], None],
         rejoin: Callable[[], None],
         emit: Callable[[str, Any], None],
+        watcher: Watcher,
         pacer: Pacer,
+        checksum_every: int,
     ) -> None:
         self.document: ClientDocument | None = None
+        self.has_saved = False  # whether the gateway has ever taken an operation from here
+        self._history: UndoHistory | None = None
+        self._user_id = user_id
+        self._watcher = watcher
+        self._checksum_every = checksum_every
+        self._until_checksum = checksum_every
         self._send = send
         self._rejoin = rejoin
         self._emit = emit
@@ -78,12 +104,35 @@ class Synchronizer:
         self._waiting: list[asyncio.Future[int]] = []  # for the operation in flight
         self._waiting_for_buffer: list[asyncio.Future[int]] = []
         self._parted: FastcollabError | None = None  # why the room is being joined again
+        self._ended: FastcollabError | None = None  # why nothing will be acknowledged any more
+
+    @property
+    def is_in_step(self) -> bool:
+        """Whether everything that the gateway has said of the document is in it, and what follows will be."""
+        return self._is_joined and not self._missed and self._parted is None
 
     # What the program does
 
     def edit(self, operation: Operation) -> None:
-        self._joined_document().edit(operation)
-        self._advance()
+        document = self._joined_document()
+        operation, before = document.type.normalize(operation), document.content
+        document.edit(operation)
+        self.history.edited(operation, before, self._loop.time())
+        self._edited(operation)
+
+    def undo(self) -> Operation | None:
+        """Takes back the newest own step; returns the operation that did it, or None if there is none."""
+        return self._turned(self.history.undo(self._joined_document().content))
+
+    def redo(self) -> Operation | None:
+        """Takes back the newest undo; returns the operation that did it, or None if there is none."""
+        return self._turned(self.history.redo(self._joined_document().content))
+
+    @property
+    def history(self) -> UndoHistory:
+        if self._history is None:
+            self._history = UndoHistory(self._joined_document().type)
+        return self._history
 
     async def settled(self) -> int:
         """Waits until all that was edited so far is acknowledged, and returns the version that this made.
@@ -93,6 +142,8 @@ class Synchronizer:
         document = self._joined_document()
         if document.state is Synchronization.SYNCHRONIZED:
             return document.version
+        if self._ended is not None:
+            raise self._ended
         in_buffer = document.state is Synchronization.AWAITING_WITH_BUFFER
         future: asyncio.Future[int] = self._loop.create_future()
         (self._waiting_for_buffer if in_buffer else self._waiting).append(future)
@@ -109,12 +160,15 @@ class Synchronizer:
     def joined(self, state: dict[str, Any], recovery: dict[str, Any]) -> None:
         """``room_joined``: the full state, or an announcement of the operations missed."""
         self._is_joined = True
+        self._ended = None
         self._missed = 0
         self._sent_id = ""
         if self.document is None:
-            self.document = ClientDocument(ot.types[state["type"]], state["data"], state["version"], state["epoch"])
+            data = state.get("data", ot.ABSENT)
+            self.document = ClientDocument(ot.types[state["type"]], data, state["version"], state["epoch"])
         elif recovery.get("recovered"):
             self._missed = recovery["missed"]
+            self._until_checksum = min(self._checksum_every, 1)
         else:
             self._replace(self.document, state)
         self._parted = None
@@ -134,6 +188,9 @@ class Synchronizer:
             except VersionGap as gap:
                 self._part(gap)
                 return
+            self.history.changed(change)
+            self._watcher.content_changed(change, user_id, document)
+            self._watcher.committed(operation, user_id, document)
             self._emit("operation", RemoteOperation(change, user_id, version))
         # Otherwise a recovery repeats what had arrived while the room was being joined again.
         self._advance()
@@ -144,11 +201,16 @@ class Synchronizer:
         if self._parted is not None or document.in_flight is None:
             return
         if document.in_flight.message_id == message_id:
+            operation = document.in_flight.operation
             try:
                 document.acknowledged(version)
             except VersionGap as gap:
                 self._part(gap)
                 return
+            self.has_saved = True
+            if not document.pending:
+                self.history.settled()
+            self._watcher.committed(operation, self._user_id, document)
             self._settle(lambda future: future.set_result(version))
 
     def refused(self, message_id: str, error: ProtocolError) -> bool:
@@ -162,20 +224,28 @@ class Synchronizer:
         elif isinstance(error, (VersionMismatch, ChecksumFailed)):
             self._part(error)
         else:
+            before = document.content
             refusal = document.refused()
+            self.history.refused(refusal.change, before)
+            self._watcher.content_changed(refusal.change, None, document)
             self._emit("operation", RemoteOperation(refusal.change, None, document.version))
             self._emit("rejected", Rejection((refusal.operation,), error))
             self._settle(lambda future: future.set_exception(error))
         return True
 
-    def suspend(self, reason: FastcollabError) -> None:
-        """The room is not joined any more. What is pending stays, and is sent when it is joined again."""
+    def interrupt(self) -> None:
+        """The room is not joined at present. What is pending stays, and is sent when it is joined again."""
         self._is_joined = False
-        self._parted = None
+        self._missed = 0
         self._sent_id = ""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def suspend(self, reason: FastcollabError) -> None:
+        """The room is not joined any more, and will not be by itself. What is pending stays nevertheless."""
+        self.interrupt()
+        self._ended = reason
         self._fail_all(reason)
 
     # The traffic
@@ -185,20 +255,41 @@ class Synchronizer:
             raise FastcollabError("the room has not been joined yet")
         return self.document
 
+    def _turned(self, operation: Operation | None) -> Operation | None:
+        if operation is not None:
+            self._joined_document().edit(operation)
+            self._edited(operation)
+        return operation
+
+    def _edited(self, operation: Operation) -> None:
+        self._watcher.content_changed(operation, self._user_id, self._joined_document())
+        self._advance()
+
     def _advance(self) -> None:
         """Sends the operation in flight, unless it is on its way or its time has not come."""
         submission = self._joined_document().in_flight
         if submission is None or submission.message_id == self._sent_id:
             return
-        if not self._is_joined or self._parted is not None or self._missed or self._timer is not None:
+        if not self.is_in_step or self._timer is not None:
             return
         now = self._loop.time()
         if delay := self._pacer.delay(now):
             self._advance_after(delay)
             return
         self._pacer.sent(now)
+        try:
+            self._send(submission, self._next_checksum())
+        except ConnectionClosed:
+            return  # the loss is going to be told in a moment
         self._sent_id = submission.message_id
-        self._send(submission)
+
+    def _next_checksum(self) -> str | None:
+        """The checksum to go with the operation that is sent now, if its turn has come."""
+        self._until_checksum -= 1
+        if self._until_checksum != 0:
+            return None
+        self._until_checksum = self._checksum_every
+        return checksum(self._joined_document().confirmed)
 
     def _advance_after(self, delay: float) -> None:
         def advance() -> None:
@@ -221,7 +312,9 @@ class Synchronizer:
             self._rejoin()
 
     def _replace(self, document: ClientDocument, state: dict[str, Any]) -> None:
-        given_up = document.resync(state["data"], state["version"], state["epoch"])
+        given_up = document.resync(state.get("data", ot.ABSENT), state["version"], state["epoch"])
+        self.history.clear()
+        self._watcher.content_replaced()
         if given_up:
             error = self._parted or VersionMismatch("the document has moved on too far to continue from here")
             self._fail_all(error)

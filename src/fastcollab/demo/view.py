@@ -84,7 +84,6 @@ class View:
         self._carets: dict[str, tuple[int, int]] = {}
         self._wrote: dict[str, float] = {}
         self._text = AttributedText(len(room.text))
-        self._recent: deque[RemoteOperation] = deque(maxlen=100)
         room.on("cursor", self._cursor_moved)
         room.on("operation", self._operation_applied)
         room.on("selection", self._selection_changed)
@@ -176,7 +175,6 @@ class View:
         self._text.apply(change, now)
         if change.user_id is not None:
             self._wrote[change.user_id] = now
-        self._recent.append(change)
         for user, caret in self._carets.items():
             self._carets[user] = self._moved(caret, user, change)
 
@@ -185,11 +183,7 @@ class View:
         if selection is not None and selection.ranges:
             anchor, head = selection.ranges[0]
             if isinstance(anchor, int) and isinstance(head, int):
-                caret = anchor, head
-                for change in self._recent:  # a selection may come later than what was written after it
-                    if selection.version is not None and change.version > selection.version:
-                        caret = self._moved(caret, user, change)
-                self._carets[user] = caret
+                self._carets[user] = anchor, head
 
     def _moved(self, caret: tuple[int, int], user: str, change: RemoteOperation) -> tuple[int, int]:
         """A caret after somebody's operation; it goes on behind what its owner has written."""
