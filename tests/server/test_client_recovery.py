@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from random import Random
 from typing import Any
 
 import pytest
+from tests.property.test_client_undo import OPERATION, START
 from tests.server.conftest import GENEROUS
 
 from fastcollab import Gateway, ot
 from fastcollab.client import CollaborativeClient, ReconnectPolicy, Room, Status
-from fastcollab.errors import ChecksumFailed, ConnectionClosed
+from fastcollab.errors import ChecksumFailed, ConnectionClosed, InvalidMessage
 
-TIMEOUT = 10.0
+TIMEOUT = 5.0
 FAST = ReconnectPolicy(base=0.002, cap=0.05)
 
 StartGateway = Callable[..., Awaitable[Gateway]]
@@ -83,6 +85,9 @@ async def test_nothing_is_lost_and_nothing_comes_twice(
         assert sorted(text) == [chr(mark) for mark in range(0x4E00, next(marks))]
 
 
+NOTHING: dict[str, Any] = {"text": [], "json1": None, "rich-text": []}
+
+
 def written(content: list[dict[str, Any]]) -> list[str]:
     return [component["insert"] for component in content]
 
@@ -126,43 +131,39 @@ async def test_a_document_that_is_none_is_caught_up_with(gateway: Gateway, make_
         assert await settled(theirs, room) == {"title": "again"}
 
 
-CORRUPTIONS: dict[str, tuple[Any, Any, Any]] = {
-    "text": (["right"], "wrong!", [0, "x"]),
-    "json1": (["a", {"i": 1}], {"a": 2}, ["b", {"i": 1}]),
-    "rich-text": ([{"insert": "right"}], [{"insert": "wrong!"}], [{"insert": "x"}]),
-}
-
-
-@pytest.mark.parametrize("document_type", CORRUPTIONS)
+@pytest.mark.parametrize("document_type", START)
+@pytest.mark.parametrize("seed", range(8))
 async def test_a_copy_that_has_parted_is_found_and_healed_OT8(
-    gateway: Gateway, make_token: MakeToken, document_type: str
+    gateway: Gateway, make_token: MakeToken, document_type: str, seed: int
 ) -> None:
-    """At the latest by the operation whose turn it is to carry a checksum, whatever happens until then."""
-    start, wrong, operation = CORRUPTIONS[document_type]
-    kind = ot.types[document_type]
-    operation = kind.normalize(operation)
+    """Whatever has become of it, and whatever is under way: at the latest by the next operation with a checksum."""
+    random = Random(seed)
+    every = random.randint(1, 4)
     async with (
-        CollaborativeClient(gateway.url, make_token("ada"), checksum_every=1) as ada,
-        CollaborativeClient(gateway.url, make_token("bob")) as bob,
+        CollaborativeClient(gateway.url, make_token("ada"), checksum_every=every) as ada,
+        CollaborativeClient(gateway.url, make_token("bob"), checksum_every=every) as bob,
     ):
-        room = await ada.join_room("board", document_type)
-        theirs = await bob.join_room("board")
-        await room.submit(start)
-        right = await settled(room, theirs)
-        room.document.content = room.document.confirmed = wrong
-        healed = room.events("reset")
-        room.edit(operation)  # of the same version: it is kept, and sent once more
-        await anext(healed)
-        assert await settled(room, theirs) == kind.apply(right, operation)
-        room.document.content = room.document.confirmed = wrong
-        rejected = room.events("rejected")
-        await theirs.submit(kind.normalize(operation) if document_type != "json1" else ["c", {"i": 1}])
-        await until(lambda: room.document.version == theirs.document.version)
-        room.edit(kind.normalize(operation) if document_type != "json1" else ["d", {"i": 1}])
-        await anext(healed)
-        await settled(room, theirs)
-        rejected.close()
-        assert all(isinstance(event.value.error, ChecksumFailed) for event in [event async for event in rejected])
+        rooms = [await client.join_room("board", document_type) for client in (ada, bob)]
+        for _ in range(10):
+            for room in rooms:
+                for _ in range(random.randint(0, 3)):
+                    room.edit(OPERATION[document_type](random, room.document.content))
+                if random.random() < 0.2:
+                    document = room.document
+                    document.confirmed = START[document_type](random)
+                    document.content = document.confirmed
+                    for operation in document.pending:
+                        with contextlib.suppress(ot.OperationError):
+                            document.content = document.type.apply(document.content, operation)
+                await asyncio.sleep(random.choice((0, 0.002)))
+        for _ in range(every + 1):
+            for room in rooms:
+                with contextlib.suppress(ChecksumFailed, InvalidMessage):
+                    async with asyncio.timeout(TIMEOUT):
+                        await room.submit(NOTHING[document_type])
+        content = await settled(*rooms)
+        async with CollaborativeClient(gateway.url, make_token("eve")) as eve:
+            assert (await eve.join_room("board")).document.content == content
 
 
 async def test_a_client_that_is_given_up_tells_who_waits(gateway: Gateway, make_token: MakeToken) -> None:

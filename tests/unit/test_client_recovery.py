@@ -389,3 +389,38 @@ async def test_a_refusal_of_the_only_edit_is_no_save(peer: Peer, room: Room) -> 
     room.insert(0, "x")
     await peer.refuse(await peer.expect("operation"), errors.InvalidMessage.code, "room")
     await until(lambda: room.status is Status.CONNECTED)
+
+
+@pytest.mark.parametrize(("every", "expected"), [(0, [0, 0, 0, 0]), (1, [1, 1, 1, 1]), (2, [0, 1, 0, 1])])
+async def test_one_in_so_many_operations_carries_a_checksum_OT8(
+    server: ScriptedServer, every: int, expected: list[int]
+) -> None:
+    """Of what the gateway has, and not of what the user sees."""
+    async with CollaborativeClient(server.url, "token", checksum_every=every) as client:
+        peer = await next_peer(server)
+        room, _ = await asyncio.gather(client.join_room("room"), peer.answer_join("", 0))
+        carried = []
+        for number in range(4):
+            confirmed = room.text
+            room.insert(0, "x")
+            sent = await peer.expect("operation")
+            room.insert(0, "y")
+            carried.append("checksum" in sent["payload"])
+            assert sent["payload"].get("checksum") in (None, checksum(confirmed))
+            await peer.acknowledge(sent, version=2 * number + 1)
+            follows = await peer.expect("operation")
+            await peer.acknowledge(follows, version=2 * number + 2)
+            carried.append("checksum" in follows["payload"])
+            await room.saved()
+        assert carried == [bool(one) for one in expected * 2]
+
+
+async def test_an_operation_that_does_not_fit_asks_for_the_full_state(peer: Peer, room: Room) -> None:
+    """OT8, OT9"""
+    waiting = asyncio.ensure_future(room.submit([5, "!"]))
+    await peer.expect("operation")
+    await peer.broadcast([50, "x"], 6)
+    assert await peer.answer_join("hello, wide world", 6) == {"roomId": "room"}
+    with pytest.raises(errors.ChecksumFailed, match="beyond"):
+        await waiting
+    assert room.text == "hello, wide world"

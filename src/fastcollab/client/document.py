@@ -151,11 +151,11 @@ class ClientDocument:
         """
         self._expect_in_flight()
         self._expect_next(version)
-        self.version = version
         if self._buffer is None:
             self.confirmed = self.content
         else:
             self.confirmed = self.type.apply(self.confirmed, self._in_flight)
+        self.version = version
         return self._advance()
 
     def remote(self, operation: Operation, version: int) -> Operation:

@@ -8,8 +8,8 @@
 - While the connection is away, edits go on into the buffer, and whoever waits goes on waiting.
 - When the room is joined again, the operations that were missed come first (OT9). What is still in flight after them is
   sent again with its id; the gateway knows it if it was committed before.
-- When the copies have parted (3002, 3003, a gap in the versions), the room is joined again. What arrives until the
-  answer is ignored, since the answer contains it.
+- When the copies have parted (3002, 3003, a gap in the versions, an operation that does not fit), the room is joined
+  again. What arrives until the answer is ignored, since the answer contains it.
 - Now and then an operation carries the checksum of the document that it was written against (OT8), and always the first
   one after a recovery. It is of ``confirmed``, which is what the gateway has at that version.
 """
@@ -25,6 +25,7 @@ from fastcollab.checksums import checksum
 from fastcollab.client.document import ClientDocument, Operation, Submission, Synchronization
 from fastcollab.client.pacing import Pacer
 from fastcollab.client.undo import UndoHistory
+from fastcollab.client.waiters import Waiters
 from fastcollab.errors import (
     ChecksumFailed,
     ConnectionClosed,
@@ -35,6 +36,7 @@ from fastcollab.errors import (
     VersionGap,
     VersionMismatch,
 )
+from fastcollab.ot import OperationError
 
 RETRY_DELAY = 1.0  # seconds, where a refusal that passes does not say how long
 
@@ -101,8 +103,7 @@ class Synchronizer:
         self._missed = 0  # operations that a recovery has announced and that have not arrived
         self._sent_id = ""  # the operation that the gateway was sent on this connection and has not answered
         self._timer: asyncio.TimerHandle | None = None
-        self._waiting: list[asyncio.Future[int]] = []  # for the operation in flight
-        self._waiting_for_buffer: list[asyncio.Future[int]] = []
+        self._waiters = Waiters()
         self._parted: FastcollabError | None = None  # why the room is being joined again
         self._ended: FastcollabError | None = None  # why nothing will be acknowledged any more
 
@@ -144,17 +145,14 @@ class Synchronizer:
             return document.version
         if self._ended is not None:
             raise self._ended
-        in_buffer = document.state is Synchronization.AWAITING_WITH_BUFFER
-        future: asyncio.Future[int] = self._loop.create_future()
-        (self._waiting_for_buffer if in_buffer else self._waiting).append(future)
-        return await future
+        return await self._waiters.add(in_buffer=document.state is Synchronization.AWAITING_WITH_BUFFER)
 
     # What the gateway answers
 
     def join_request(self) -> dict[str, Any]:
         """What ``join_room`` says about the document that is here already."""
         if self.document is None or isinstance(self._parted, ProtocolError):
-            return {}
+            return {}  # the full state
         return {"lastSyncVersion": self.document.version, "epoch": self.document.epoch}
 
     def joined(self, state: dict[str, Any], recovery: dict[str, Any]) -> None:
@@ -185,8 +183,8 @@ class Synchronizer:
         elif version > document.version:
             try:
                 change = document.remote(operation, version)
-            except VersionGap as gap:
-                self._part(gap)
+            except (VersionGap, OperationError) as error:
+                self._part(error)
                 return
             self.history.changed(change)
             self._watcher.content_changed(change, user_id, document)
@@ -204,14 +202,16 @@ class Synchronizer:
             operation = document.in_flight.operation
             try:
                 document.acknowledged(version)
-            except VersionGap as gap:
-                self._part(gap)
+            except (VersionGap, OperationError) as error:
+                self._part(error)
                 return
             self.has_saved = True
             if not document.pending:
                 self.history.settled()
             self._watcher.committed(operation, self._user_id, document)
-            self._settle(lambda future: future.set_result(version))
+            self._sent_id = ""
+            self._waiters.succeed(version)
+            self._advance()
 
     def refused(self, message_id: str, error: ProtocolError) -> bool:
         """``error`` that answers a message; returns False if that was none of this document's."""
@@ -219,18 +219,25 @@ class Synchronizer:
             return False
         document = self._joined_document()
         self._sent_id = ""
+        if self._parted is not None:
+            return True  # it is sent again, as it reads when the room is joined again
         if isinstance(error, (RateLimited, ServiceUnavailable)):
             self._advance_after(error.details.get("retryAfterMs", RETRY_DELAY * 1000) / 1000)
         elif isinstance(error, (VersionMismatch, ChecksumFailed)):
             self._part(error)
         else:
             before = document.content
-            refusal = document.refused()
+            try:
+                refusal = document.refused()
+            except OperationError as misfit:
+                self._part(misfit)
+                return True
             self.history.refused(refusal.change, before)
             self._watcher.content_changed(refusal.change, None, document)
             self._emit("operation", RemoteOperation(refusal.change, None, document.version))
             self._emit("rejected", Rejection((refusal.operation,), error))
-            self._settle(lambda future: future.set_exception(error))
+            self._waiters.fail_flight(error)
+            self._advance()
         return True
 
     def interrupt(self) -> None:
@@ -246,7 +253,7 @@ class Synchronizer:
         """The room is not joined any more, and will not be by itself. What is pending stays nevertheless."""
         self.interrupt()
         self._ended = reason
-        self._fail_all(reason)
+        self._waiters.fail_all(reason)
 
     # The traffic
 
@@ -299,16 +306,10 @@ class Synchronizer:
         if self._timer is None:
             self._timer = self._loop.call_later(delay, advance)
 
-    def _settle(self, notify: Callable[[asyncio.Future[int]], None]) -> None:
-        """The operation in flight is committed or undone, and the buffer, if there was one, has taken its place."""
-        waiting, self._waiting, self._waiting_for_buffer = self._waiting, self._waiting_for_buffer, []
-        self._sent_id = ""
-        _notify(waiting, notify)
-        self._advance()
-
-    def _part(self, reason: FastcollabError) -> None:
+    def _part(self, reason: FastcollabError | OperationError) -> None:
+        """The copies have parted, as far as can be seen from here; one that an operation does not fit is another."""
         if self._parted is None:
-            self._parted = reason
+            self._parted = ChecksumFailed(str(reason)) if isinstance(reason, OperationError) else reason
             self._rejoin()
 
     def _replace(self, document: ClientDocument, state: dict[str, Any]) -> None:
@@ -317,17 +318,6 @@ class Synchronizer:
         self._watcher.content_replaced()
         if given_up:
             error = self._parted or VersionMismatch("the document has moved on too far to continue from here")
-            self._fail_all(error)
+            self._waiters.fail_all(error)
             self._emit("rejected", Rejection(given_up, error))
         self._emit("reset", document)
-
-    def _fail_all(self, error: FastcollabError) -> None:
-        waiting = self._waiting + self._waiting_for_buffer
-        self._waiting, self._waiting_for_buffer = [], []
-        _notify(waiting, lambda future: future.set_exception(error))
-
-
-def _notify(waiting: list[asyncio.Future[int]], notify: Callable[[asyncio.Future[int]], None]) -> None:
-    for future in waiting:
-        if not future.done():
-            notify(future)

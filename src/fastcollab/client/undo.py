@@ -70,7 +70,10 @@ class UndoHistory:
         self._redo.clear()
         joins = self._open is not None and now - self._edited_at < self._merge_interval
         if joins and self._undo and self._undo[-1] is self._open:
-            inverse = self._type.compose(inverse, self._undo.pop().operation)
+            try:
+                inverse = self._type.compose(inverse, self._undo.pop().operation)
+            except OperationError:  # the content is not what the steps led to: the copies have parted
+                self.clear()
         self._open = self._push(self._undo, inverse)
         self._edited_at = now
 
@@ -98,9 +101,12 @@ class UndoHistory:
         Which steps it was part of is not known, only that they are not settled: these are forgotten. For the steps
         below it is as if somebody had changed the content so that there is nothing to take back.
         """
-        for stack in (self._undo, self._redo):
-            while stack and not stack[-1].settled:
-                self._carry(stack, self._type.invert(stack.pop().operation, before))
+        try:
+            for stack in (self._undo, self._redo):
+                while stack and not stack[-1].settled:
+                    self._carry(stack, self._type.invert(stack.pop().operation, before))
+        except OperationError:  # as in `edited`
+            self.clear()
         self.changed(change)
 
     def clear(self) -> None:
