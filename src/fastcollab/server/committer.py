@@ -87,9 +87,12 @@ class Committer:
             self._carry_out(await self._judged(room, refusals))
 
     async def _recall(self, room: Room) -> None:
-        base = room.commits.oldest_base
-        if base is not None and room.document.lacks(base):
-            await self._documents.recall(room.id, room.document, base)
+        """Brings back what those who wait have to be transformed over, and those who have come meanwhile."""
+        while (base := room.commits.oldest_base) is not None and room.document.lacks(base):
+            try:
+                await self._documents.recall(room.id, room.document, base)
+            except LogMoved:
+                await self._catch_up(room)
 
     async def _append(self, room: Room) -> None:
         document = room.document
