@@ -50,6 +50,7 @@ class _NoFanOut:
 
 class _Rooms(Rooms):
     def channel(self, room: Room) -> Any:
+        assert self._live[room.id].room is room, "nobody enters a room that is forgotten"
         return _NoFanOut()
 
 

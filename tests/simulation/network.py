@@ -43,7 +43,11 @@ class Endpoint(Protocol):
     """The client's end of a wire."""
 
     machine: Machine
-    epoch: str  # of the document as the client has it
+
+    @property
+    def epoch(self) -> str:
+        """The life of the document that the client knows."""
+        ...
 
     def received(self, letter: Letter) -> None: ...
 
@@ -158,9 +162,7 @@ class Shell:
 
     batched = sends_binary = False
 
-    def __init__(
-        self, wire: Wire, gateway: GatewayProcess, referee: Referee, token: str, previous: str | None
-    ) -> None:
+    def __init__(self, wire: Wire, gateway: GatewayProcess, referee: Referee, token: str, previous: str | None) -> None:
         self.wire = wire
         self.gateway = gateway
         self.token: str | None = token
@@ -170,6 +172,7 @@ class Shell:
         self.members: dict[Any, Any] = {}
         self.open = False
         self.ended = False
+        self._world = gateway.machine.world
         self._referee = referee
 
     @property
@@ -189,13 +192,15 @@ class Shell:
     def send_text(self, text: bytes) -> bool:
         if self.open:
             message = orjson.loads(text)
-            self._referee.gateway_sent(self, message)
+            with self._world.judging():
+                self._referee.gateway_sent(self, message)
             self.wire.down.send(Letter(text, message))
         return True
 
     def close(self, code: int, reason: str = "") -> None:
         if self.open:
             self.open = False
+            self._referee.gateway_closes(code)
             self.wire.down.send(Farewell(code))
             self.gateway.dispatcher.closing(self, False)  # type: ignore[arg-type]
 

@@ -23,7 +23,7 @@ from tests.simulation.storage import Ledger, Life
 
 from fastcollab import ot
 from fastcollab.core.document import Author, Committed
-from fastcollab.errors import ErrorCode
+from fastcollab.errors import CloseCode, ErrorCode
 
 #: How far an operation has come.
 STAGES = ("sent", "arrived", "committed", "acknowledged", "known to be saved")
@@ -35,7 +35,8 @@ class Written:
 
     user: str
     epoch: str
-    version: int
+    kind: str
+    version: int  # the oldest against which it was sent
     stage: int = 0
     life: Life | None = None  # in which it was committed
 
@@ -85,12 +86,12 @@ class Referee:
         elif kind in ("operation", "restore"):
             known = self.written.get(message["id"])
             if known is None:
-                known = Written(line.user, wire.epoch, message["payload"]["version"])
+                known = Written(line.user, wire.epoch, kind, message["payload"]["version"])
                 self.written[message["id"]] = known
             else:
                 assert known.user == line.user
                 self._tally["an operation is sent again"] += 1
-            known.version = message["payload"]["version"]
+            known.version = min(known.version, message["payload"]["version"])
             line.newest = known
 
     def client_received(self, wire: Wire, message: Message) -> None:
@@ -134,12 +135,16 @@ class Referee:
         assert written.epoch == life.epoch, f"{entry.author} was committed in a life for which it was not written"
         written.life = life
         written.reaches("committed")
+        self._tally["a restore"] += written.kind == "restore"
 
     def gateway_sent(self, shell: Shell, message: Message) -> None:
         line = self._lines[shell.wire]
         judge = getattr(self, f"_{message['type']}", None)
         if judge is not None:
             judge(shell, line, message["payload"])
+
+    def _connected(self, shell: Shell, line: Line, payload: Message) -> None:
+        self._tally["a connection takes up a lost one"] += payload["resumed"]
 
     def _room_joined(self, shell: Shell, line: Line, payload: Message) -> None:
         state, recovery = payload["documentState"], payload.get("recovery", {})
@@ -197,19 +202,23 @@ class Referee:
                 line.expected = None
                 self._tally["the members are told that the document is made anew"] += 1
             elif written is not None:
-                self._judge_mismatch(written, payload)
+                self._judge_mismatch(written)
         elif code == ErrorCode.INVALID_OPERATION:
             assert "limit" in details or details.get("path") == "payload.version", payload
             self._tally["an operation is refused"] += 1
         else:
             assert code == ErrorCode.SERVICE_UNAVAILABLE, payload
 
-    def _judge_mismatch(self, written: Written, details: Message) -> None:
+    def _judge_mismatch(self, written: Written) -> None:
         life = self.ledger.life
         if written.epoch == life.epoch:
             oldest = max(self.ledger.oldest, life.version - self._window)
-            assert written.version < oldest, f"version {written.version} is refused, and {oldest} is in the history {details}"
+            assert written.version < oldest, f"version {written.version} is refused, and {oldest} is in the history"
         self._tally["VERSION_MISMATCH"] += 1
+
+    def gateway_closes(self, code: int) -> None:
+        assert code == CloseCode.REPLACED, f"a good client's connection is closed with {code}"
+        self._tally["a connection takes the place of one that is half open"] += 1
 
     # --- who is there -------------------------------------------------------------------------------------------------
 

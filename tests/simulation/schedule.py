@@ -18,9 +18,10 @@ from typing import Any
 from uuid import UUID
 
 from tests.generators import json1, rich_text, text
-from tests.simulation.devices import ROOM, NaiveDevice, PackageDevice, Parrot, inhabited
+from tests.simulation.devices import ROOM, NaiveDevice, Parrot
 from tests.simulation.gateway import GRACE, GatewayProcess
 from tests.simulation.network import Network
+from tests.simulation.package import PackageDevice, inhabited
 from tests.simulation.referee import Referee
 from tests.simulation.storage import DistantDocuments, Ledger, RecordedDocuments, Weather
 from tests.simulation.world import Machine, World
@@ -39,9 +40,10 @@ class SimulationFailed(AssertionError):
         super().__init__(f"{error!r}\nSeen again by: python -m tests.simulation --seed {seed}")
 
 
-def simulate(seed: int) -> Counter[str]:
+def simulate(seed: int, look_at: Callable[[Schedule], None] = lambda schedule: None) -> Counter[str]:
     """Runs the schedule of the seed, and returns how often which rare thing happened."""
     schedule = Schedule(seed)
+    look_at(schedule)
     try:
         with inhabited(schedule.network):
             schedule.run()
@@ -78,6 +80,7 @@ class Schedule:
         self.parrots: list[Parrot] = []
 
     def run(self) -> None:
+        self.world.tally[f"the document is of type {self.type_name}"] += 1
         self.start_gateway()
         users = ("ada", "bob", "eve")
         for number in range(self.random.randint(2, 4)):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.simulation.world import World
 
@@ -21,6 +21,9 @@ from fastcollab.core.document import Author, Committed
 from fastcollab.engines.memory import MemoryDocuments
 from fastcollab.errors import ServiceUnavailable
 from fastcollab.ports import AlreadyCommitted, LogMoved, Retention, StoredDocument
+
+
+Result = TypeVar("Result")
 
 
 class Life:
@@ -121,6 +124,7 @@ class DistantDocuments:
         self._store = store
         self._weather = weather
         self._append_under_way = ""
+        self._has_loaded = False
 
     def switched_off(self) -> None:
         """Takes note of what the crash of the gateway has interrupted."""
@@ -145,6 +149,9 @@ class DistantDocuments:
             self._append_under_way = ""
 
     async def load(self, room_id: str, version: int | None = None) -> StoredDocument | None:
+        if version is None:
+            self._world.tally["a room is deserted and opened again"] += self._has_loaded
+            self._has_loaded = True
         return await self._call("load", lambda: self._store.load(room_id, version))
 
     async def create(self, room_id: str, document_type: str, content: Any) -> StoredDocument:
@@ -165,13 +172,14 @@ class DistantDocuments:
     async def snapshot(self, room_id: str, epoch: str, version: int, content: Any, retention: Retention) -> int:
         return await self._call("snapshot", lambda: self._store.snapshot(room_id, epoch, version, content, retention))
 
-    async def _call(self, name: str, deed: Callable[[], Awaitable[Any]]) -> Any:
+    async def _call(self, name: str, deed: Callable[[], Awaitable[Result]]) -> Result:
         world, weather = self._world, self._weather
         await self._wait()
         if world.happens(weather.unheard):
             world.tally[f"{name} failed and was not done"] += 1
             raise ServiceUnavailable("the store was not reached", retryAfterMs=world.random.choice((20, 200)))
-        result = await deed()
+        with world.judging():
+            result = await deed()
         await self._wait()
         if world.happens(weather.unanswered):
             world.tally[f"{name} failed and was done"] += 1

@@ -12,9 +12,10 @@ A machine that is switched off runs nothing any more: that is a crash.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from asyncio import events
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import Context
 from heapq import heappop, heappush
 from random import Random
@@ -46,6 +47,15 @@ class World:
     def schedule(self, when: float, handle: asyncio.Handle) -> None:
         self._scheduled += 1
         heappush(self.timers, (when, self._scheduled, handle))
+
+    @contextlib.contextmanager
+    def judging(self) -> Iterator[None]:
+        """What fails in here fails the simulation, even if the gateway takes the exception for a fault of its own."""
+        try:
+            yield
+        except AssertionError as error:
+            self.failure = self.failure or error
+            raise
 
     def pass_time(self, seconds: float) -> None:
         """Lets everything happen that is due in this time; raises the first failure of any of it."""
@@ -100,9 +110,7 @@ class Machine(asyncio.AbstractEventLoop):
     def time(self) -> float:
         return self.world.now
 
-    def call_soon(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
-    ) -> asyncio.Handle:
+    def call_soon(self, callback: Callable[..., object], *args: Any, context: Context | None = None) -> asyncio.Handle:
         handle = asyncio.Handle(callback, args, self, context)
         if self.is_on:
             self.world.ready.append(handle)
