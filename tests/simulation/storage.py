@@ -22,7 +22,6 @@ from fastcollab.engines.memory import MemoryDocuments
 from fastcollab.errors import ServiceUnavailable
 from fastcollab.ports import AlreadyCommitted, LogMoved, Retention, StoredDocument
 
-
 Result = TypeVar("Result")
 
 
