@@ -41,13 +41,13 @@ fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
 # A build of its own, from scratch. What the sanitizers find goes to the log, since a test may swallow what is printed.
 SANITIZED := build/sanitize
 SANITIZED_TESTS := tests/unit/test_binary.py tests/unit/ot tests/unit/server tests/property \
-	tests/server/test_fanout.py tests/server/test_gateway.py tests/server/test_heartbeat.py \
+	tests/server/test_fanout.py tests/server/test_cork.py tests/server/test_gateway.py tests/server/test_heartbeat.py \
 	$(wildcard tests/server/test_hostile_*.py)
 sanitize: export FASTCOLLAB_SANITIZE := address,undefined
 sanitize:  ## tests of what is compiled, with checks of every memory access and of undefined behaviour
 	rm -rf $(SANITIZED)
 	mkdir -p $(SANITIZED)/log
-	cp -r pyproject.toml setup.py MANIFEST.in README.md LICENSE src tests benchmarks $(SANITIZED)
+	cp -r pyproject.toml setup.py MANIFEST.in README.md LICENSE docs src tests benchmarks $(SANITIZED)
 	find $(SANITIZED)/src '(' -name '*.so' -o -name '*.c' ')' -delete
 	$(PYTHON) -m venv $(SANITIZED)/$(VENV)
 	$(SANITIZED)/$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
@@ -69,8 +69,8 @@ lint: setup  ## formatting, types, layers
 bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.ot
+	$(BIN)/python -m benchmarks.documents
 	$(BIN)/fastcollab load --idle 5000
-	$(BIN)/python -m pytest benchmarks/micro --benchmark-columns=min,median,ops
 
 clean:  ## removes what the other targets made
 	rm -rf $(VENV) build dist src/*.egg-info

@@ -1,32 +1,36 @@
-"""The document types beside the npm packages that they are twins of. ``python -m benchmarks.ot``
+"""The document types beside the npm packages that they are twins of. ``python -m benchmarks.ot [-k TYPE_OR_WORK]``
 
-Each piece of work is done by fastcollab, called from Python, and by Node, on the same input and in turns within one
-run, so that what else the machine does meets both alike; the results must be equal. The clock runs in each process
-around the work alone. Node runs for a second before its first round counts, so that its compiler is done; Python's
-garbage collector is told to leave the inputs alone, as a server does with what lives long. Of the rounds the median
-counts, and the figure to compare is the ratio: how many times as fast as Node.
+Each piece of work is done by fastcollab, called from Python and timed by pytest-benchmark, and by Node, on the same
+input and in turns within one run, so that what else the machine does meets both alike; the results must be equal. The
+clock runs in each process around the work alone, which a round repeats until it has taken a while: the first time, all
+that the other process had driven out of the processor's caches is missing. Node runs for a second before its first
+round counts, so that its compiler is done; Python's garbage collector is told to leave the inputs alone, as a server
+does with what lives long. The figure to compare is the ratio, how many times as fast as Node: each round has its own,
+and the median of them counts.
 
 The packages are those of the tests, installed from their lock file. The table goes to the standard output, and
-everything measured to ``benchmarks/results/ot.json``. What pytest-benchmark measures is in ``benchmarks/micro``.
+everything measured to ``benchmarks/results/ot.json``; pytest-benchmark's options work as well.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import math
 import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
 from rich.console import Console
 from rich.table import Table
 from tests import traces
@@ -38,6 +42,9 @@ from fastcollab.ot.live import open_document
 
 RESULTS = Path(__file__).parent / "results" / "ot.json"
 NODE_WARM_UP_SECONDS = 1.0
+WARM_UP_SECONDS = 0.1
+ROUND_SECONDS = 0.02  # or as long as the work takes once
+ROUNDS = 25
 
 LATIN = "The quick brown fox jumps over the lazy dog, and then it rests. "
 EMOJI = "Rooms 👩\u200d👧 and cursors 🖱 and documents 📄, all in one place 🎉. "
@@ -80,6 +87,22 @@ def apply(document_type: ot.DocumentType, pairs: list[Any]) -> Any:
     return result
 
 
+def share(document_type: ot.DocumentType, pairs: list[Any]) -> Any:
+    """As the package applies: the result has in common with the document what the operation leaves unchanged."""
+    run: Any = document_type.apply
+    for document, operation in pairs:
+        result = run(document, operation, share=True)
+    return result
+
+
+def commit(document_type: ot.DocumentType, pairs: list[Any]) -> Any:
+    """What a gateway does with each operation: it applies it to the document that it holds, and keeps the inverse."""
+    for document, operation in pairs:
+        live = open_document(document_type, document)
+        live.apply(operation)
+    return live.content()
+
+
 def edit(document_type: ot.DocumentType, start_and_pairs: Any) -> Any:
     """What a gateway does with late operations: it holds the document, and needs the inverse of each."""
     start, pairs = start_and_pairs
@@ -114,13 +137,15 @@ WORKS: dict[str, Callable[[ot.DocumentType, Any], Any]] = {
     "transform": transform,
     "compose": compose,
     "apply": apply,
+    "share": share,
+    "commit": commit,
     "edit": edit,
     "replay": replay,
 }
 
 
 # Their input is a list of pairs, each by itself; the result of the last one is given.
-BY_PAIRS = ("transform", "compose", "apply")
+BY_PAIRS = ("transform", "compose", "apply", "share", "commit")
 
 
 def results(scenario: Scenario) -> list[Any]:
@@ -205,7 +230,10 @@ def json1_scenarios() -> Iterator[Scenario]:
     document = dashboard()
     pairs = [(small_json1(random), small_json1(random)) for _ in range(500)]
     yield Scenario("transform, gestures on a dashboard", "json1", "transform", pairs, 500, 3)
-    yield Scenario("apply, gestures on a dashboard", "json1", "apply", [(document, a) for a, _ in pairs], 500, 3)
+    applied = [(document, a) for a, _ in pairs]
+    yield Scenario("apply to a copy, gestures on a dashboard", "json1", "apply", applied, 500, 3)
+    yield Scenario("apply and share, gestures on a dashboard", "json1", "share", applied, 500, 3)
+    yield Scenario("apply and invert, live, gestures on a dashboard", "json1", "commit", applied, 500, 3)
     following = [(a, json1.transform(b, a, "left")) for a, b in pairs]
     yield Scenario("compose, gestures on a dashboard", "json1", "compose", following, 500, 3)
     # Without what JSON cannot say: documents that do not exist.
@@ -213,7 +241,10 @@ def json1_scenarios() -> Iterator[Scenario]:
     cases = [each for each in cases if json1.apply(each["document"], each["a"]) is not ot.ABSENT]
     count = len(cases)
     yield Scenario("transform, generated", "json1", "transform", [(c["a"], c["b"]) for c in cases], count, 3)
-    yield Scenario("apply, generated", "json1", "apply", [(c["document"], c["a"]) for c in cases], count, 3)
+    applied = [(c["document"], c["a"]) for c in cases]
+    yield Scenario("apply to a copy, generated", "json1", "apply", applied, count, 3)
+    yield Scenario("apply and share, generated", "json1", "share", applied, count, 3)
+    yield Scenario("apply and invert, live, generated", "json1", "commit", applied, count, 3)
     yield Scenario("compose, generated", "json1", "compose", [(c["a"], c["c"]) for c in cases], count, 3)
 
 
@@ -272,9 +303,9 @@ class Node:
         }
         return json.loads(self._ask(json.dumps(request)))
 
-    def round(self) -> int:
-        """Does the work once, and gives the nanoseconds that it took."""
-        return int(self._ask(""))
+    def round(self, times: int) -> int:
+        """Does the work so many times, and gives the nanoseconds that it took."""
+        return int(self._ask(str(times)))
 
     def _ask(self, line: str) -> str:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -285,8 +316,40 @@ class Node:
         return answer
 
 
-@contextmanager
-def node_process() -> Iterator[Node]:
+def times_in_a_round(do: Callable[[int], object], seconds: float) -> int:
+    """How often the work has to be done for a round, after doing it for some seconds."""
+    begun = time.monotonic()
+    times = 0
+    while (passed := time.monotonic() - begun) < seconds:
+        do(1)
+        times += 1
+    return math.ceil(times * ROUND_SECONDS / passed)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Nanoseconds for one operation, by fastcollab and by Node, in each round."""
+
+    rounds: list[tuple[float, float]]
+
+    @property
+    def fastcollab_ns(self) -> float:
+        return statistics.median(ours for ours, _ in self.rounds)
+
+    @property
+    def node_ns(self) -> float:
+        return statistics.median(theirs for _, theirs in self.rounds)
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(theirs / ours for ours, theirs in self.rounds)
+
+
+Measured = list[tuple[Scenario, Result]]
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
     command = [str(twins.install()), str(Path(__file__).parent / "peers" / "ot.mjs")]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, encoding="utf-8") as process:
@@ -298,41 +361,52 @@ def node_process() -> Iterator[Node]:
             process.wait(timeout=10)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Nanoseconds for one operation: medians of the rounds, and each round."""
+@pytest.fixture(scope="module")
+def measured(request: pytest.FixtureRequest) -> Iterator[Measured]:
+    """Where the results go to, which are written at the end."""
+    rows: Measured = []
+    yield rows
+    version = subprocess.run([twins.install(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    RESULTS.write_text(as_json(rows, version) + "\n")
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        console = Console()
+        console.width = max(console.width, 100)
+        console.print("\n", as_table(rows), f"\nwritten: {RESULTS.relative_to(Path(__file__).parents[1])}", sep="")
 
-    fastcollab_ns: float
-    node_ns: float
-    rounds: list[tuple[float, float]]
 
-    @property
-    def ratio(self) -> float:
-        return self.node_ns / self.fastcollab_ns
-
-
-def measure(scenario: Scenario, node: Node, rounds: int) -> Result:
+@pytest.mark.parametrize(
+    "scenario",
+    [*text_scenarios(), *json1_scenarios(), *rich_text_scenarios()],
+    ids=lambda scenario: f"{scenario.type_name} {scenario.name}",
+)
+def test_the_type_beside_its_twin(
+    scenario: Scenario, node: Node, measured: Measured, benchmark: BenchmarkFixture
+) -> None:
     document_type = ot.types[scenario.type_name]
     work = WORKS[scenario.work]
-    if not twins.same(results(scenario), node.begin(scenario)):
-        raise RuntimeError(f"{scenario.type_name}, {scenario.name}: the results differ")
-    warm = time.monotonic() + NODE_WARM_UP_SECONDS
-    while time.monotonic() < warm:
-        node.round()
+
+    def do(times: int) -> None:
+        for _ in range(times):
+            work(document_type, scenario.input)
+
+    assert twins.same(results(scenario), node.begin(scenario))
+    theirs_times = times_in_a_round(node.round, NODE_WARM_UP_SECONDS)
+    times = times_in_a_round(do, WARM_UP_SECONDS)
     gc.collect()
     gc.freeze()
-    measured = []
-    for _ in range(rounds):
-        begun = time.perf_counter_ns()
-        work(document_type, scenario.input)
-        ours = time.perf_counter_ns() - begun
-        measured.append((ours / scenario.operations, node.round() / scenario.operations))
-    return Result(
-        statistics.median(ours for ours, _ in measured), statistics.median(theirs for _, theirs in measured), measured
-    )
+    theirs: list[float] = []
+
+    def let_node_go_first() -> None:
+        theirs.append(node.round(theirs_times) / theirs_times / scenario.operations)
+
+    benchmark.pedantic(do, (times,), setup=let_node_go_first, rounds=ROUNDS)
+    ours = [seconds * 1e9 / times / scenario.operations for seconds in benchmark.stats.stats.data]
+    result = Result(list(zip(ours, theirs, strict=True)))
+    benchmark.extra_info.update(operations=times * scenario.operations, ratio=result.ratio)
+    measured.append((scenario, result))
 
 
-def as_table(measured: list[tuple[Scenario, Result]]) -> Table:
+def as_table(measured: Measured) -> Table:
     table = Table(title="One operation, and how many times as fast as Node")
     for column in ("type", "work", "fastcollab µs", "Node µs", "ratio", "asked for"):
         table.add_column(column, justify="left" if column in ("type", "work") else "right")
@@ -348,7 +422,7 @@ def as_table(measured: list[tuple[Scenario, Result]]) -> Table:
     return table
 
 
-def as_json(measured: list[tuple[Scenario, Result]], node_version: str) -> str:
+def as_json(measured: Measured, node_version: str) -> str:
     system = {"system": platform.system(), "machine": platform.machine(), "cores": os.cpu_count()}
     versions = {"python": platform.python_version(), "node": node_version}
     figures = [
@@ -367,31 +441,5 @@ def as_json(measured: list[tuple[Scenario, Result]], node_version: str) -> str:
     return json.dumps({**system, **versions, "results": figures}, indent=2)
 
 
-def main(
-    only: Annotated[list[str] | None, typer.Option(help="Only work whose type or name contains this.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds that count.")] = 15,
-) -> None:
-    """Compare the document types with the npm packages that they are twins of."""
-    console = Console()
-    console.width = max(console.width, 100)
-    chosen = [
-        scenario
-        for scenario in (*text_scenarios(), *json1_scenarios(), *rich_text_scenarios())
-        if not only or any(part in f"{scenario.type_name} {scenario.name}" for part in only)
-    ]
-    if not chosen:
-        raise typer.BadParameter(f"no such work: {', '.join(only or [])}")
-    measured = []
-    with node_process() as node:
-        for scenario in chosen:
-            with console.status(f"{scenario.type_name}: {scenario.name}"):
-                measured.append((scenario, measure(scenario, node, rounds)))
-    console.print(as_table(measured))
-    version = subprocess.run([twins.install(), "--version"], capture_output=True, text=True, check=True).stdout.strip()
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(as_json(measured, version) + "\n")
-    console.print(f"written: {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
-
-
 if __name__ == "__main__":
-    typer.run(main)
+    sys.exit(pytest.main([__file__, "--benchmark-quiet", *sys.argv[1:]]))

@@ -1,7 +1,7 @@
 // Times the published document types on the work that benchmarks/ot.py sends.
 //
-// In: one line of JSON, {type, work, input, byPairs}, is the work from then on; each empty line after it asks for one
-// round. Out: for the work its results, of each pair by itself if so asked; for a round the nanoseconds that it took.
+// In: one line of JSON, {type, work, input, byPairs}, is the work from then on; each number after it asks to do it so
+// many times. Out: for the work its results, of each pair by itself if so asked; for a number the nanoseconds that it took.
 
 import { createInterface } from 'node:readline';
 
@@ -22,6 +22,16 @@ const works = {
   apply(type, pairs) {
     let result;
     for (const [document, op] of pairs) result = type.apply(document, op);
+    return result;
+  },
+  // The package shares in any case.
+  share: (type, pairs) => works.apply(type, pairs),
+  commit(type, pairs) {
+    let result;
+    for (const [document, op] of pairs) {
+      result = type.apply(document, op);
+      type.invert(op, document);
+    }
     return result;
   },
   edit(type, [start, pairs]) {
@@ -50,17 +60,18 @@ const works = {
   },
 };
 
-let round;
+let run;
 for await (const line of createInterface({ input: process.stdin, crlfDelay: Infinity })) {
+  const asked = JSON.parse(line);
   let answer;
-  if (line) {
-    const { type, work, input, byPairs } = JSON.parse(line);
-    const run = each => works[work](types[type], each);
-    round = () => run(input);
-    answer = JSON.stringify((byPairs ? input.map(pair => [pair]) : [input]).map(run));
+  if (typeof asked === 'object') {
+    const { type, work, input, byPairs } = asked;
+    const workOn = each => works[work](types[type], each);
+    run = () => workOn(input);
+    answer = JSON.stringify((byPairs ? input.map(pair => [pair]) : [input]).map(workOn));
   } else {
     const begun = process.hrtime.bigint();
-    round();
+    for (let i = 0; i < asked; i++) run();
     answer = String(process.hrtime.bigint() - begun);
   }
   process.stdout.write(answer + '\n');

@@ -9,19 +9,18 @@ A further command is a function that is registered at the end of this module: ``
 """
 
 import asyncio
-import os
 import signal
-import socket
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from fastcollab import __version__
+from fastcollab._command import ConfigOption, EngineOption, fail, load_config, reason
 from fastcollab.bench.cli import load
 from fastcollab.demo import demo
+from fastcollab.document_cli import document_app
 
 if TYPE_CHECKING:
     from fastcollab.config import Config
@@ -35,10 +34,6 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Check, show and explain the configuration.", no_args_is_help=True)
 
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="TOML file with settings.", show_default=False)
-]
-
 
 def main() -> None:
     """The entry point of the command ``fastcollab``."""
@@ -49,7 +44,7 @@ def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (server.host).")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port, 0: any free one (server.port).")] = None,
-    engine: Annotated[str | None, typer.Option(metavar="URL", help="Where documents live (engine.url).")] = None,
+    engine: EngineOption = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other setting, by its dotted key."),
@@ -62,7 +57,7 @@ def serve(
     for assignment in settings or []:
         key, equals, value = assignment.partition("=")
         if not equals:
-            _fail([f"--set takes KEY=VALUE, not {assignment!r}"])
+            fail([f"--set takes KEY=VALUE, not {assignment!r}"])
         overrides[key] = Setting(value, "flag --set")
     for flag, key, given in (
         ("--host", "server.host", host),
@@ -71,7 +66,7 @@ def serve(
     ):
         if given is not None:
             overrides[key] = Setting(given, f"flag {flag}")
-    loaded = _load(config, overrides, needs_key=True)
+    loaded = load_config(config, overrides, needs_key=True)
 
     import uvloop
 
@@ -84,13 +79,16 @@ def serve(
 
 async def _run_gateway(config: "Config") -> None:
     """Runs a gateway to its end; signals are heeded from when it accepts connections."""
+    from fastcollab.errors import StoreError
     from fastcollab.server.gateway import Gateway
 
     async with AsyncExitStack() as running:
         try:
             gateway = await running.enter_async_context(Gateway(config))
+        except StoreError as error:
+            fail([str(error)])
         except OSError as error:
-            _fail([f"cannot listen on {config.server.host}:{config.server.port}: {_reason(error)}"])
+            fail([f"cannot listen on {config.server.host}:{config.server.port}: {reason(error)}"])
 
         loop = asyncio.get_running_loop()
 
@@ -120,22 +118,22 @@ def token(
     config: ConfigOption = None,
 ) -> None:
     """Print a signed token that the gateway of this configuration accepts."""
-    loaded = _load(config)
+    loaded = load_config(config)
     from fastcollab.tokens import sign_token
 
     permissions: dict[str, str] = {}
     for assignment in rooms or []:
         pattern, equals, permission = assignment.rpartition("=")
         if not equals:
-            _fail([f"--rooms takes PATTERN=PERMISSION, not {assignment!r}"])
+            fail([f"--rooms takes PATTERN=PERMISSION, not {assignment!r}"])
         permissions[pattern] = permission
     try:
         pem = private_key.read_bytes() if private_key else None
         signed = sign_token(loaded, user, rooms=permissions or None, ttl=ttl, name=name, color=color, private_key=pem)
     except OSError as error:
-        _fail([f"{private_key} cannot be read: {_reason(error)}"])
+        fail([f"{private_key} cannot be read: {reason(error)}"])
     except ValueError as error:
-        _fail([str(error)])
+        fail([str(error)])
     typer.echo(signed)
 
 
@@ -146,7 +144,7 @@ def version() -> None:
 
 def check_config(config: ConfigOption = None) -> None:
     """Say whether a gateway could start with this configuration, or all that is wrong with it."""
-    _load(config, needs_key=True)
+    load_config(config, needs_key=True)
     typer.echo("configuration is valid")
 
 
@@ -154,7 +152,7 @@ def show_config(config: ConfigOption = None) -> None:
     """Print the values in force, with the source of each; secrets are masked."""
     from fastcollab.config import effective_config
 
-    typer.echo(effective_config(_load(config)), nl=False)
+    typer.echo(effective_config(load_config(config)), nl=False)
 
 
 def print_defaults() -> None:
@@ -164,37 +162,12 @@ def print_defaults() -> None:
     typer.echo(config_reference(), nl=False)
 
 
-def _load(path: Path | None, overrides: dict[str, object] | None = None, needs_key: bool = False) -> "Config":
-    """The configuration. Problems end the command, with a line each on the standard error stream."""
-    from fastcollab.config import Config, ConfigError
-
-    try:
-        config = Config.load(path, overrides)
-        if needs_key:
-            config.require_key()
-    except ConfigError as error:
-        _fail([str(problem) for problem in error.problems])
-    return config
-
-
-def _fail(lines: Sequence[str]) -> NoReturn:
-    for line in lines:
-        typer.echo(f"fastcollab: {line}", err=True)
-    raise typer.Exit(1)
-
-
-def _reason(error: OSError) -> str:
-    """Why a system call failed, without what ``str`` and the event loop put around it."""
-    if error.errno is None or isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    return os.strerror(error.errno)
-
-
 app.command()(serve)
 app.command()(load)
 app.command()(token)
 app.command()(demo)
 app.command()(version)
+app.add_typer(document_app, name="document")
 app.add_typer(config_app, name="config")
 config_app.command("check")(check_config)
 config_app.command("show")(show_config)

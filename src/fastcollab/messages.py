@@ -515,8 +515,10 @@ def new_id() -> str:
     """A UUID v4 as text. Message ids tell messages apart and are no secret, so the generator need not be one for
     secrets.
     """
-    digits = f"{getrandbits(128) & ~(0xF << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    bits = getrandbits(128)
+    digits = bits.to_bytes(16).hex()
+    # Two of the four bits that give way to the version make the variant.
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{'89ab'[bits >> 76 & 3]}{digits[17:20]}-{digits[20:]}"
 
 
 _encoder = msgspec.json.Encoder()

@@ -8,7 +8,7 @@ same call may be made again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -78,8 +78,13 @@ class StoredDocument(msgspec.Struct, frozen=True):
     content: Any
     entries: Sequence[Committed]
 
+    @property
+    def newest(self) -> int:
+        """The version that `entries` lead to."""
+        return self.version + len(self.entries)
 
-class DocumentSummary(msgspec.Struct, frozen=True):
+
+class DocumentSummary(msgspec.Struct, frozen=True, rename="camel"):
     """What a list says of each document; `changed_at` is Unix time in ms, `log_bytes` the size of its operations."""
 
     room_id: str
@@ -159,11 +164,57 @@ class DocumentStore(Protocol):
         ...
 
     async def forget_unwritten(self, before: int, keep: Collection[str]) -> int:
-        """Forgets documents of version 0 that were made before that Unix time in ms, but not those of the rooms in
-        `keep`: joining a room makes a document, and not all are written to. Returns how many were forgotten.
+        """Forgets documents of version 0 that :meth:`create` made before that Unix time in ms, but not those of the
+        rooms in `keep`: joining a room makes a document, and not all are written to. Returns how many were forgotten.
+        """
+        ...
+
+    async def handed_back(self, room_id: str, epoch: str, version: int) -> None:
+        """Takes note that the user's back end has the document as it was at that version (:data:`SaveDocument`).
+
+        If the document is in another epoch, or a newer version has been noted, nothing is changed.
+        """
+        ...
+
+    async def awaiting_hand_back(self, after: str = "", limit: int = 1_000) -> Sequence[str]:
+        """The rooms after `after`, in the order of :meth:`list`, whose document has a newer version than was noted.
+
+        Of a new document version 0 counts as handed back if it was made by :meth:`create`, since its content came from
+        the back end or is empty, but not if it was put there by :meth:`replace`.
         """
         ...
 
     async def close(self) -> None:
         """Waits for what is under way, and lets go of files and connections. Other calls must not follow."""
         ...
+
+
+class LoadedDocument(msgspec.Struct, frozen=True):
+    """What a room begins with. `type` is that of the document; None: the one that was asked for."""
+
+    content: Any
+    type: str | None = None
+
+
+class SavedDocument(msgspec.Struct, frozen=True):
+    """A document as it is handed back; of an `epoch` a higher `version` is newer. `content` may be `ot.ABSENT`."""
+
+    room_id: str
+    type: str
+    epoch: str
+    version: int
+    content: Any
+
+
+class BackendFailed(FastcollabError):
+    """The user's back end did not answer, or not as it should."""
+
+
+#: A function of the user's that is asked, by room and document type, for what a room begins with: None is nothing, so
+#: that the document begins empty. It raises :class:`~fastcollab.errors.RoomNotFound` if there is no such room.
+#: Whatever else it raises means that it cannot say now.
+LoadDocument = Callable[[str, str], Awaitable[LoadedDocument | None]]
+
+#: A function of the user's that keeps a document. If it raises something, it is called again later, with what is the
+#: newest state then. It may get a state that it has, and after a timeout one that is older than what it has.
+SaveDocument = Callable[[SavedDocument], Awaitable[None]]

@@ -1,7 +1,10 @@
 """The laws of the document type ``json1``, for operations that nobody wrote by hand."""
 
 import copy
+import json
 import math
+from collections import Counter
+from collections.abc import Iterator
 from random import Random
 from typing import Any
 
@@ -12,6 +15,7 @@ from tests.generators import json1 as generator
 
 from fastcollab import ot
 from fastcollab.ot import ABSENT, OperationError
+from fastcollab.ot._json1 import Json1Type
 
 json1: Any = ot.types["json1"]
 
@@ -20,7 +24,8 @@ Case = dict[str, Any]
 LAWS = settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 SEARCH = settings(max_examples=2_000, phases=[Phase.generate], database=None, deadline=None)
 
-SIDES: st.SearchStrategy[ot.Side] = st.sampled_from(["left", "right"])
+SIDE_NAMES: tuple[ot.Side, ot.Side] = ("left", "right")
+SIDES: st.SearchStrategy[ot.Side] = st.sampled_from(SIDE_NAMES)
 # Seeds, not draws: a case is small already, and its seed is all that is needed to see it again.
 CASES: st.SearchStrategy[Case] = st.integers(0, 2**32).map(lambda seed: generator.case(Random(seed)))
 
@@ -82,6 +87,69 @@ def test_a_wrong_side_would_be_noticed(side: ot.Side) -> None:
         return not same(by_a, by_b)
 
     find(CASES, diverges, settings=SEARCH)
+
+
+def test_a_wrong_side_within_an_edit_would_be_noticed() -> None:
+    rich: Any = ot.types["rich-text"]
+
+    class OtherSides:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(rich, name)
+
+        def transform(self, operation: Any, other: Any, side: ot.Side) -> Any:
+            return rich.transform(operation, other, "right" if side == "left" else "left")
+
+    sabotaged: Any = Json1Type({"rich-text": OtherSides(), "json1": json1})
+
+    def diverges(case: Case) -> bool:
+        document, a, b = document_of(case), case["a"], case["b"]
+        try:
+            theirs = json1.apply(json1.apply(document, a), sabotaged.transform(b, a, "right"))
+        except OperationError:
+            return True
+        return not same(theirs, ends(case, "left", "right")[1])
+
+    find(CASES, diverges, settings=SEARCH)
+
+
+def features(case: Case) -> Iterator[str]:
+    """What occurs in the case of what is rare, or would be without care."""
+    a, b, c = case["a"], case["b"], case["c"]
+    everything = json.dumps([a, b, c], ensure_ascii=False)
+    for side in SIDE_NAMES:
+        conflict = json1.try_transform(a, b, side)[1]
+        if conflict is not None:
+            yield conflict.kind.name
+            moves = [json.dumps(each) for each in (conflict.operation, conflict.other) if '"p"' in json.dumps(each)]
+            if conflict.kind is ot.ConflictKind.REMOVED and moves:
+                yield "a move into what is removed"
+    for name in ("rich-text", "json1", "number", "text-unicode"):
+        if f'"et": "{name}"' in everything:
+            yield f"an edit of {name}"
+        if name in ("rich-text", "json1") and all(f'"et": "{name}"' in json.dumps(each) for each in (a, b)):
+            yield f"edits of {name} against each other"
+    if isinstance(document_of(case), list) and all(isinstance(each, list) for each in (a, b)):
+        tops = [[part for part in each if isinstance(part, list)] or [each] for each in (a, b)]
+        moving = [any(len(part) == 2 and isinstance(part[0], int) and "p" in part[1] for part in each) for each in tops]
+        removing = [
+            any(len(part) == 2 and isinstance(part[0], int) and "r" in part[1] for part in each) for each in tops
+        ]
+        if (moving[0] and removing[1]) or (moving[1] and removing[0]):
+            yield "moves in a list among removals"
+    if any(ord(character) > 0xFFFF for character in everything):
+        yield "a surrogate pair"
+    if '"es": []' in everything or '"e": []' in everything:
+        yield "an edit that says nothing"
+    if None in (a, b, c):
+        yield "an empty operation"
+    if "document" not in case:
+        yield "no document"
+
+
+def test_the_cases_have_what_is_rare() -> None:
+    random = Random(5)
+    found = Counter(feature for _ in range(4_000) for feature in set(features(generator.case(random))))
+    assert len(found) == 15 and min(found.values()) >= 10, found
 
 
 @given(CASES)

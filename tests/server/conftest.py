@@ -58,16 +58,18 @@ def open_sockets() -> int:
 
 @pytest.fixture
 async def start_gateway() -> AsyncIterator[StartGateway]:
-    """Starts gateways on free ports, with settings by dotted key; afterwards nothing of them may be left."""
+    """Starts gateways on free ports, with settings by dotted key and parts of the test's own; afterwards nothing of
+    them may be left.
+    """
     sockets_before = open_sockets()
     tasks_before = other_tasks()
     running: list[Gateway] = []
 
-    async def start(overrides: dict[str, object] | None = None) -> Gateway:
+    async def start(overrides: dict[str, object] | None = None, **parts: Any) -> Gateway:
         config = Config.load(
             None, {"auth.secret": SECRET, "server.port": 0, "server.shutdown_timeout": 2, **(overrides or {})}
         )
-        gateway = Gateway(config)
+        gateway = Gateway(config, **parts)
         await gateway.start()
         running.append(gateway)
         return gateway

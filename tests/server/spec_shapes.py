@@ -108,6 +108,16 @@ _LIMIT_NAMES = (
 )
 _ABOUT_ONE = Shape({"roomId": _text, "participant": _PARTICIPANT})
 
+_DOCUMENT_STATE = Shape({"type": _text, "version": _integer, "epoch": _text}, {"data": _anything})
+_OPERATION = {
+    "operation": _anything,
+    "userId": _text,
+    "numericId": _uint32,
+    "messageId": _text,
+    "version": _integer,
+    "transformedVersion": _integer,
+}
+
 PAYLOADS: dict[str, Shape] = {
     "connected": Shape(
         {
@@ -126,7 +136,7 @@ PAYLOADS: dict[str, Shape] = {
             "roomId": _text,
             "handle": _uint32,
             "participants": _each(_PARTICIPANT),
-            "documentState": Shape({"type": _text, "version": _integer, "epoch": _text}, {"data": _anything}),
+            "documentState": _DOCUMENT_STATE,
             "version": _integer,
             "permission": lambda value: value in ("read", "write", "admin"),
         },
@@ -143,14 +153,14 @@ PAYLOADS: dict[str, Shape] = {
     "presence_update": Shape({"userId": _text, "numericId": _uint32, "presence": _PRESENCE, "timestamp": _number}),
     "event": Shape({"name": _text, "userId": _text, "numericId": _uint32}, {"data": _anything}),
     "ack": Shape({"messageId": _text}, {"version": _integer}),
-    "operation_broadcast": Shape(
+    "operation_broadcast": Shape(_OPERATION),
+    "document": Shape({"messageId": _text, "documentState": _DOCUMENT_STATE}),
+    "history": Shape(
         {
-            "operation": _anything,
-            "userId": _text,
-            "numericId": _uint32,
             "messageId": _text,
+            "operations": _each(Shape(_OPERATION | {"timestamp": _number})),
+            "oldest": _integer,
             "version": _integer,
-            "transformedVersion": _integer,
         }
     ),
     "batch": Shape({"messages": lambda value: isinstance(value, list), "compressed": _flag}),
@@ -169,6 +179,8 @@ CONCERNING_A_ROOM = frozenset(
         "presence_update",
         "event",
         "operation_broadcast",
+        "document",
+        "history",
     )
 )
 _ENVELOPE = Shape(

@@ -102,6 +102,20 @@ def test_flags_file_and_environment_reach_the_gateway(tmp_path: Path) -> None:
         assert process.wait(PATIENCE) == 0
 
 
+def test_a_store_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    missing = tmp_path / "missing" / "documents.db"
+    (problem,) = refused("--port", "0", "--engine", f"sqlite:{missing}")
+    assert problem.startswith(f"fastcollab: {missing.parent}, where documents.db is to be stored")
+    store = tmp_path / "documents.db"
+    with serving("--port", "0", "--engine", f"sqlite:{store}") as process:
+        url_of(process)
+        (problem,) = refused("--port", "0", "--engine", f"sqlite:{store}")
+        assert problem == f"fastcollab: {store} is in use by another gateway, process {process.pid}"
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert store.exists()
+
+
 def test_a_token_of_the_command_line_opens_a_session() -> None:
     with serving("--port", "0") as process:
         url = url_of(process)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.property.test_client_undo import OPERATION, START
-from tests.server.conftest import GENEROUS
+from tests.server.conftest import GENEROUS, open_sockets
 
 from fastcollab import Gateway, ot
 from fastcollab.client import CollaborativeClient, ReconnectPolicy, Room, Status
@@ -228,3 +228,20 @@ async def test_selections_stay_on_their_text(gateway: Gateway, make_token: MakeT
         theirs.delete(theirs.text.index("wo"), 1)
         assert selected() == "to"
         await settled(room, theirs)
+
+
+async def test_a_handshake_that_is_given_up_leaves_no_socket_behind() -> None:
+    async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(stay_silent, "127.0.0.1", 0) as server:
+        before = open_sockets()
+        for pause in (0, 0.001, 0.01):
+            client = CollaborativeClient(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/ws", "token")
+            connecting = asyncio.ensure_future(client.connect())
+            await asyncio.sleep(pause)
+            await client.disconnect()
+            with pytest.raises(ConnectionClosed):
+                await connecting
+        await until(lambda: open_sockets() <= before)

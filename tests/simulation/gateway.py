@@ -20,6 +20,7 @@ from fastcollab.core.session import SessionSettings
 from fastcollab.engines.memory import MemoryRegistry
 from fastcollab.ports import DocumentStore, Retention
 from fastcollab.server._fanout import FlushPacer
+from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump
 from fastcollab.server.auth import Claims
 from fastcollab.server.committer import Committer
@@ -36,6 +37,10 @@ _PLENTY = {"operations": 10**6, "messages": 10**6, "connections": 100}
 class _Verifier:
     def verify(self, token: str) -> Claims:
         return Claims(token, token.title(), "#c92a2a", {"*": Permission.WRITE}, float("inf"))
+
+
+def _nobody(room_id: str) -> None:
+    """In the place of a back end, to be told of rooms."""
 
 
 class _NoFanOut:
@@ -59,7 +64,8 @@ class GatewayProcess:
 
     def __init__(self, world: World, store: DocumentStore, limits: DocumentLimits, retention: Retention) -> None:
         self.machine = machine = Machine(world)
-        self._pump = Pump(machine)
+        cork = Cork()
+        self._pump = Pump(machine, cork)
         in_force = {field: getattr(LIMITS, field) for field in LIMITS.__struct_fields__} | _PLENTY
         self.dispatcher = dispatcher = Dispatcher(
             MemoryRegistry(),
@@ -67,6 +73,7 @@ class GatewayProcess:
             SessionSettings(type(LIMITS)(**in_force), heartbeat_interval=25_000),
             default_permission=Permission.WRITE,
             default_document_type="text",
+            cork=cork,
             grace_period=int(GRACE * SECOND),
             run=machine.run,
         )
@@ -80,9 +87,14 @@ class GatewayProcess:
             carry_out=dispatcher.carry_out,
             send_updates=dispatcher.send_updates,
             run=machine.run,
+            deserted=_nobody,
         )
         dispatcher.committer = Committer(
-            self.documents, carry_out=dispatcher.carry_out, run=machine.run, retire=self.rooms.retire
+            self.documents,
+            carry_out=dispatcher.carry_out,
+            run=machine.run,
+            retire=self.rooms.retire,
+            changed=_nobody,
         )
 
     def room(self, room_id: str) -> Room | None:

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from tests.generators import json1
 from tests.simulation.devices import ROOM, Author
-from tests.simulation.network import Letter, Network, Wire
+from tests.simulation.network import Letter, Network, Wire, deliver
 from tests.simulation.world import Machine
 
 from fastcollab.client import CollaborativeClient, document, link, reconnection, rejoining, requests
@@ -29,7 +29,7 @@ from fastcollab.errors import (
     ServiceUnavailable,
     VersionMismatch,
 )
-from fastcollab.server import clock
+from fastcollab.server import clock, dispatcher
 
 #: Numbers whose sums are exact. Others round, and then it matters in which steps one adds: copies may differ in the
 #: last digit until a checksum shows it.
@@ -199,6 +199,7 @@ def inhabited(network: Network) -> Iterator[None]:
         for module, name, stand_in in (
             (clock, "now_ns", lambda: int(world.now * 1e9)),
             (clock, "time", SimpleNamespace(time_ns=lambda: int(world.unix * 1e9))),
+            (dispatcher, "deliver", deliver),
             (link, "open_socket", open_socket),
             (link, "MessageSocket", _Socket),
             (link, "uuid4", new_id),

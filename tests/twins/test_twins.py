@@ -43,6 +43,12 @@ def on_purpose(type_name: str, case: dict[str, Any], ours: twins.Answers, theirs
     return set()
 
 
+def is_endless(ours: twins.Answers) -> bool:
+    """Whether the package would never answer: it resolves a conflict of json1 again and again, where ours gives up."""
+    refusals = [answer.reason for answer in ours.values() if isinstance(answer, twins.Refused)]
+    return any("beyond resolution" in reason for reason in refusals)
+
+
 def report(type_name: str, seed: int, case: dict[str, Any], ours: twins.Answers, theirs: twins.Answers) -> str:
     lines = [f"{type_name} differs from its published twin; seed {seed}, case {json.dumps(case)}"]
     for name in twins.differences(ours, theirs):
@@ -54,16 +60,22 @@ def report(type_name: str, seed: int, case: dict[str, Any], ours: twins.Answers,
 @pytest.mark.parametrize("type_name", GENERATORS)
 def test_every_answer_is_the_published_one(type_name: str, peer: twins.Peer) -> None:
     document_type = ot.types[type_name]
-    given_up = 0
+    given_up = endless = 0
     for seed in range(SEED, SEED + -(-CASES // BATCH)):
         random = Random(f"{type_name} {seed}")
         cases = [GENERATORS[type_name](random) for _ in range(BATCH)]
-        for case, theirs in zip(cases, peer.answers(type_name, cases), strict=True):
-            ours = twins.answers(document_type, case)
+        answered = [(case, twins.answers(document_type, case)) for case in cases]
+        answerable = [(case, ours) for case, ours in answered if not is_endless(ours)]
+        endless += len(answered) - len(answerable)
+        replies = peer.answers(type_name, [case for case, _ in answerable])
+        for (case, ours), theirs in zip(answerable, replies, strict=True):
             if set(twins.differences(ours, theirs)) - on_purpose(type_name, case, ours, theirs):
                 pytest.fail(report(type_name, seed, case, ours, theirs), pytrace=False)
             given_up += any(isinstance(answer, twins.Refused) for answer in theirs.values())
+    # For the report of `pytest -rP`.
+    print(f"{type_name}: of {CASES} cases, the package fails in {given_up} and would never answer in {endless}")
     assert given_up <= 1 + CASES // 20_000
+    assert endless <= 1 + CASES // 50_000
 
 
 @pytest.mark.parametrize("type_name", GENERATORS)

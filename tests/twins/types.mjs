@@ -19,6 +19,9 @@ function positionOnTheRight(position, op) {
   return delta.transformPosition(position, false);
 }
 
+// json1 asks its subtypes for the left side alone. This is the side on which positions are moved at the time.
+let positionSide = 'left';
+
 export const types = {
   text: {
     apply: text.apply,
@@ -36,14 +39,10 @@ export const types = {
     transform: json1.transformNoConflict,
     compose: json1.compose,
     invert: json1.invertWithDoc,
-    // Inserts in lists move a position on both sides; the sides differ in text, whose type is exchanged for it.
+    // Inserts in lists move a position on both sides; the sides differ in what subtypes edit.
     transformPosition(path, op, side) {
-      if (side === 'right') json1.registerSubtype({ ...text, transformPosition: positionOnTheRight });
-      try {
-        return json1.transformPosition(path, op);
-      } finally {
-        json1.registerSubtype(text);
-      }
+      positionSide = side;
+      return json1.transformPosition(path, op);
     },
     normalize: json1.normalize,
   },
@@ -58,6 +57,21 @@ export const types = {
     normalize: op => op.reduce((delta, component) => delta.push(component), new Delta()).chop().ops,
   },
 };
+
+// The types of edits within json1: those of above, under the names that fastcollab has for them. An inverse of rich text
+// takes the document, which json1 shows to a subtype before it asks for the inverse.
+json1.registerSubtype({
+  ...text,
+  transformPosition: (position, op) => types.text.transformPosition(position, op, positionSide),
+});
+json1.registerSubtype({
+  ...types['rich-text'],
+  name: 'rich-text',
+  transformPosition: (position, op) => types['rich-text'].transformPosition(position, op, positionSide),
+  makeInvertible: (op, document) => Object.assign([...op], { inverse: types['rich-text'].invert(op, document) }),
+  invert: op => op.inverse,
+});
+json1.registerSubtype({ ...json1, transform: json1.transformNoConflict });
 
 // What ShareDB runs for rich text: an older Delta, and the sides the other way round.
 types['rich-text of ShareDB'] = {

@@ -62,14 +62,27 @@ fanout.min_interval_ms = 1.0
 fanout.max_interval_ms = 16.67
 documents.history_operations = 10000
 documents.history_bytes = 67108864
-documents.history_seconds = 86400
+documents.history_seconds = 0
+documents.results_seconds = 86400
+documents.cached_operations = 1000
+documents.cached_bytes = 1048576
+documents.snapshot_operations = 1000
+documents.snapshot_bytes = 262144
 documents.max_operation_bytes = 1048576
 documents.max_document_bytes = 16777216
+backend.timeout = 5.0
+backend.save_delay = 2.0
+backend.save_max_delay = 10.0
+backend.saves_at_once = 8
 engine.url = "memory://"
+engine.durability = "full"
 log.level = "info"
 log.format = "auto"
 """
-PROMISED_UNSET = {"auth.secret", "auth.public_key_file", "auth.issuer", "auth.audience"}
+PROMISED_UNSET = {
+    *("auth.secret", "auth.public_key_file", "auth.issuer", "auth.audience"),
+    *("backend.load_url", "backend.save_url", "backend.secret"),
+}
 
 TomlFile = Callable[[str], Path]
 
@@ -381,6 +394,7 @@ def test_every_number_has_two_bounds_and_is_a_number(key: str) -> None:
         ("fanout.min_interval_ms", "fanout.max_interval_ms", (20.0, 10.0)),
         ("client.max_message_bytes", "client.max_outbound_bytes", (200_000, 100_000)),
         ("documents.max_operation_bytes", "documents.max_document_bytes", (2000, 1000)),
+        ("backend.save_delay", "backend.save_max_delay", (20.0, 15.0)),
     ],
 )
 def test_settings_that_bound_each_other(lower: str, upper: str, values: tuple[float, float]) -> None:
@@ -432,13 +446,56 @@ def test_origins_that_no_browser_sends(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "given"),
-    [("redis://user:hunter2@host/0", "of the scheme redis"), ("sqlite:///a.db", "of the scheme sqlite"),
-     ("memory", "not a URL"), ("memory://x", "of the scheme memory")],
-)  # fmt: skip
-def test_engines(url: str, given: str) -> None:
-    (problem,) = problems_of(lambda: Config(engine={"url": url}))
-    assert problem == f"engine.url is {given}; this version supports only memory:// (keyword argument engine)"
+    ("url", "problem"),
+    [
+        ("redis://user:hunter2@host/0", "is of the scheme redis; this version supports only memory:// and sqlite:"),
+        ("memory", "is not a URL; this version supports only memory:// and sqlite:"),
+        ("memory://x", "is of the scheme memory; this version supports only memory:// and sqlite:"),
+        *(
+            (url, "names no file: write sqlite:///absolute/path.db or sqlite:relative.db")
+            for url in ("sqlite:", "sqlite://", "sqlite:///", "sqlite:////", "sqlite://documents.db", "sqlite:a\0b")
+        ),
+    ],
+)
+def test_engines_that_there_are_not(url: str, problem: str) -> None:
+    assert problems_of(lambda: Config(engine={"url": url})) == [f"engine.url {problem} (keyword argument engine)"]
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("memory://", None),
+        ("sqlite:///srv/fastcollab/documents.db", "/srv/fastcollab/documents.db"),
+        ("sqlite:////srv/documents.db", "/srv/documents.db"),
+        ("sqlite:/srv/documents.db", "/srv/documents.db"),
+        ("sqlite:documents.db", "documents.db"),
+        ("sqlite:./var/a b%20?.db", "var/a b%20?.db"),
+    ],
+)
+def test_engines(url: str, path: str | None) -> None:
+    assert Config(engine={"url": url}).engine.sqlite_path == (path and Path(path))
+
+
+# The back end
+
+
+@pytest.mark.parametrize("name", ["load_url", "save_url"])
+def test_requests_to_a_back_end_are_signed(name: str) -> None:
+    (problem,) = problems_of(lambda: Config(backend={name: "https://app.example.com/documents"}))
+    assert problem.startswith(f"backend.secret must be set, since requests to backend.{name} are signed with it: ")
+    (problem,) = problems_of(lambda: Config(backend={"secret": "s" * 31}))
+    assert problem == "backend.secret must have at least 32 bytes, and has 31 (keyword argument backend)"
+    config = Config(backend={name: "https://app.example.com/documents?a=b", "secret": SECRET})
+    assert SECRET not in repr(config) + effective_config(config)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "app.example.com", "ftp://app.example.com/", "https://", "https:///x", "https://a b/", "https://a/#b"]
+)
+def test_addresses_of_a_back_end_that_are_refused(url: str) -> None:
+    for name in ("load_url", "save_url"):
+        (problem,) = problems_of(lambda name=name: Config(backend={name: url, "secret": SECRET}))
+        assert problem.startswith(f"backend.{name} must be an address such as https://app.example.com/documents")
 
 
 # Keys and algorithms

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
+import socket
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -35,7 +38,9 @@ async def fetch(token: Token) -> str:
     return await fetched if inspect.isawaitable(fetched) else fetched
 
 
-async def open_socket(socket: MessageSocket, options: HandshakeOptions, token: str | None, resumes: str | None) -> None:
+async def open_socket(
+    messages: MessageSocket, options: HandshakeOptions, token: str | None, resumes: str | None
+) -> None:
     """Opens a WebSocket; ``resumes`` is the id of an earlier connection whose place it takes.
 
     Raises HandshakeRefused, ConnectionClosed if the gateway hangs up, OSError and TimeoutError.
@@ -45,7 +50,14 @@ async def open_socket(socket: MessageSocket, options: HandshakeOptions, token: s
         granted = response.headers.get("Sec-WebSocket-Protocol")
         if granted != options.subprotocol:
             raise HandshakeRefused(response.status, f"subprotocol {granted}, and not {options.subprotocol}")
-        return socket
+        return messages
+
+    connection: socket.socket | None = None
+
+    async def connect(url: picows.WSParsedURL) -> socket.socket:
+        nonlocal connection
+        connection = await _connect(url.host, url.port)
+        return connection
 
     offered = options.subprotocol if resumes is None else f"{options.subprotocol}, {RESUME_PREFIX}{resumes}"
     headers = [("Sec-WebSocket-Protocol", offered)]
@@ -56,6 +68,7 @@ async def open_socket(socket: MessageSocket, options: HandshakeOptions, token: s
             listener,
             options.url,
             extra_headers=headers,
+            socket_factory=connect,
             max_frame_size=options.max_message_bytes,
             websocket_handshake_timeout=options.timeout,
             max_redirects=0,
@@ -63,6 +76,12 @@ async def open_socket(socket: MessageSocket, options: HandshakeOptions, token: s
             auto_ping_idle_timeout=options.heartbeat,
             auto_ping_reply_timeout=options.heartbeat,
         )
+    except asyncio.CancelledError:
+        # picows leaves a connection open whose handshake is given up, and owns it: it ends when the peer seems to.
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        raise
     except picows.WSHandshakeError as error:
         if error.response is None:
             raise ConnectionClosed(CloseCode.ABNORMAL, str(error)) from error
@@ -74,3 +93,23 @@ async def open_socket(socket: MessageSocket, options: HandshakeOptions, token: s
         ) from error
     if connected is None:  # what picows returns if the peer hangs up in the middle of the handshake
         raise ConnectionClosed(CloseCode.ABNORMAL, "closed during the handshake")
+
+
+async def _connect(host: str, port: int) -> socket.socket:
+    """A connection to the first address of the host that answers; raises the OSError of the last one otherwise."""
+    loop = asyncio.get_running_loop()
+    failure = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        connection = socket.socket(family, kind, protocol)
+        connection.setblocking(False)
+        try:
+            await loop.sock_connect(connection, address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            return connection
+    raise failure

@@ -7,6 +7,7 @@ long as the connection lives. A loss of the connection is nobody's failure here:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from random import Random
 
@@ -51,19 +52,18 @@ class Rejoining:
 
     async def _join(self, room_id: str, request: Request) -> None:
         attempt = 0
-        while True:
-            try:
-                await request.future
-                return
-            except ConnectionClosed:
-                return
-            except ProtocolError as error:
-                if not _passes(error):
-                    self._failed(room_id, error)
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                try:
+                    await request.future
                     return
-                await asyncio.sleep(retry_after(error) + self._policy.jitter(attempt, self._random))
-            attempt += 1
-            request = self._ask(room_id)
+                except ProtocolError as error:
+                    if not _passes(error):
+                        self._failed(room_id, error)
+                        return
+                    await asyncio.sleep(retry_after(error) + self._policy.jitter(attempt, self._random))
+                attempt += 1
+                request = self._ask(room_id)
 
     def _finished(self, room_id: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(room_id) is task:

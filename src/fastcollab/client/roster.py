@@ -16,8 +16,7 @@ from fastcollab.client.participants import (
 )
 from fastcollab.client.selections import Selections, move
 
-CURSOR = 1  # types of binary frames
-SELECTION = 2
+CURSOR = 1  # as a type of binary frame; the other one is that of selections
 
 
 class Roster:

@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from fastcollab.config.problems import ConfigError, ConfigProblem
 from fastcollab.config.sections import (
     AuthConfig,
+    BackendConfig,
     ClientConfig,
     DocumentsConfig,
     EngineConfig,
@@ -54,6 +55,7 @@ class Config(BaseSettings):
     presence: PresenceConfig = PresenceConfig()
     fanout: FanoutConfig = FanoutConfig()
     documents: DocumentsConfig = DocumentsConfig()
+    backend: BackendConfig = BackendConfig()
     engine: EngineConfig = EngineConfig()
     log: LogConfig = LogConfig()
 

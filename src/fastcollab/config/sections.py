@@ -29,9 +29,11 @@ PUBLIC_KEY_ALGORITHMS: tuple[str, ...] = (
     "EdDSA",
 )
 
-SUPPORTED_ENGINES: tuple[str, ...] = ("memory://",)
-
 Number = TypeVar("Number", int, float)
+
+_HTTP_URL = re.compile(r"https?://[^/?#\s]+(/[^#\s]*)?")
+
+_BACKEND_SECRET_BYTES = 32
 
 _ORIGIN = re.compile(r"\*|null|[a-z*][a-z0-9+.*-]*://[^/?#\s]+")
 
@@ -295,8 +297,23 @@ class DocumentsConfig(Section):
     history_bytes: int = Field(default=67_108_864, ge=1, le=1_099_511_627_776)
     """Bytes of the latest operations kept of a document, fewer than `history_operations` if they are large."""
 
-    history_seconds: int = Field(default=86_400, ge=0, le=31_536_000)
-    """Seconds for which an operation sent twice is recognised."""
+    history_seconds: int = Field(default=0, ge=0, le=3_153_600_000)
+    """Seconds after which operations are no longer kept, even if they are few; 0: no limit."""
+
+    results_seconds: int = Field(default=86_400, ge=0, le=31_536_000)
+    """Seconds for which an operation sent twice is recognised, at least."""
+
+    cached_operations: int = Field(default=1_000, ge=1, le=10_000_000)
+    """Latest operations of an open document that are held in memory; older ones are asked of the engine."""
+
+    cached_bytes: int = Field(default=1_048_576, ge=1, le=1_099_511_627_776)
+    """Bytes of these operations, fewer than `cached_operations` if they are large."""
+
+    snapshot_operations: int = Field(default=1_000, ge=1, le=1_000_000)
+    """Operations after which the engine is given a snapshot, so that opening the document begins there."""
+
+    snapshot_bytes: int = Field(default=262_144, ge=1, le=1_099_511_627_776)
+    """Bytes of operations after which it is given one earlier, unless the document is larger than they are."""
 
     max_operation_bytes: int = Field(default=1_048_576, ge=1, le=268_435_456)
     """Largest operation, bytes of JSON."""
@@ -310,21 +327,98 @@ class DocumentsConfig(Section):
         return _at_least(size, info, "max_operation_bytes", "documents")
 
 
+class BackendConfig(Section):
+    """Your own back end as the place of record: what rooms begin with, and where documents are handed back."""
+
+    load_url: str | None = None
+    """HTTP address that is asked what a room begins with, where there is no document; not set: every document
+    begins empty.
+    """
+
+    save_url: str | None = None
+    """HTTP address that documents are handed back to; not set: they are not."""
+
+    secret: SecretStr | None = None
+    """Shared secret that these requests are signed with, at least 32 bytes; needed for either address. The
+    environment variable is `FASTCOLLAB_BACKEND__SECRET`.
+    """
+
+    timeout: float = Field(default=5.0, gt=0, le=300)
+    """Seconds that the back end has for an answer."""
+
+    save_delay: float = Field(default=2.0, ge=0, le=3600)
+    """Seconds without a change after which a document is handed back."""
+
+    save_max_delay: float = Field(default=10.0, ge=0, le=86_400)
+    """Seconds after which a document is handed back even if it goes on changing."""
+
+    saves_at_once: int = Field(default=8, ge=1, le=1000)
+    """How many documents are handed back at the same time."""
+
+    @field_validator("load_url", "save_url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        # An address may carry a password, so it is not repeated.
+        if url is not None and not _HTTP_URL.fullmatch(url):
+            raise ValueError("must be an address such as https://app.example.com/documents")
+        return url
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if secret is None:
+            for name in ("load_url", "save_url"):
+                if info.data.get(name) is not None:
+                    raise ValueError(
+                        f"must be set, since requests to backend.{name} are signed with it: for example "
+                        "to `openssl rand -hex 32`"
+                    )
+        elif (size := len(secret.get_secret_value().encode())) < _BACKEND_SECRET_BYTES:
+            raise ValueError(f"must have at least {_BACKEND_SECRET_BYTES} bytes, and has {size}")
+        return secret
+
+    @field_validator("save_max_delay")
+    @classmethod
+    def _check_order(cls, delay: float, info: ValidationInfo) -> float:
+        return _at_least(delay, info, "save_delay", "backend")
+
+
 class EngineConfig(Section):
     """What keeps documents and connects gateways with each other."""
 
     url: str = "memory://"
-    """`memory://` keeps everything in this process, for as long as it runs."""
+    """`memory://` keeps documents in this process, for as long as it runs. `sqlite:///srv/documents.db` keeps them in
+    that file, and `sqlite:documents.db` in one that is sought from the working directory.
+    """
+
+    durability: Literal["full", "relaxed"] = "full"
+    """`full`: an operation is on the disk before it is acknowledged. `relaxed`: it outlives the end of the process in
+    any case, but a power cut may take the last moments.
+    """
 
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        if url not in SUPPORTED_ENGINES:
-            # A URL may carry a password after its scheme, so the rest is not repeated.
-            scheme, separator, _ = url.partition("://")
-            given = f"of the scheme {scheme}" if separator else "not a URL"
-            raise ValueError(f"is {given}; this version supports only {', '.join(SUPPORTED_ENGINES)}")
-        return url
+        if url == "memory://" or _sqlite_path(url):
+            return url
+        if url.startswith("sqlite:"):
+            raise ValueError("names no file: write sqlite:///absolute/path.db or sqlite:relative.db")
+        # A URL may carry a password after its scheme, so the rest is not repeated.
+        scheme, separator, _ = url.partition("://")
+        given = f"of the scheme {scheme}" if separator else "not a URL"
+        raise ValueError(f"is {given}; this version supports only memory:// and sqlite:")
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """The file of a SQLite engine; None: it is another engine."""
+        path = _sqlite_path(self.url)
+        return Path(path) if path else None
+
+
+def _sqlite_path(url: str) -> str | None:
+    """The path that a URL of SQLite names; None: it names none."""
+    found = re.fullmatch(r"sqlite:(?:///?(?=/))?(/?[^/\0][^\0]*)", url)
+    return found[1] if found else None
 
 
 class LogConfig(Section):

@@ -123,7 +123,7 @@ class MemoryDocuments:
         return kept.oldest
 
     async def replace(self, room_id: str, document_type: str, content: Any) -> StoredDocument:
-        kept = self._documents[room_id] = _Kept(document_type, content, self._unix())
+        kept = self._documents[room_id] = _Kept(document_type, content, self._unix(), replaced=True)
         return kept.at(0)
 
     async def delete(self, room_id: str) -> bool:
@@ -137,11 +137,20 @@ class MemoryDocuments:
         unwritten = [
             room_id
             for room_id, kept in self._documents.items()
-            if not kept.version and kept.created_at < before and room_id not in keep
+            if not (kept.version or kept.replaced) and kept.created_at < before and room_id not in keep
         ]
         for room_id in unwritten:
             del self._documents[room_id]
         return len(unwritten)
+
+    async def handed_back(self, room_id: str, epoch: str, version: int) -> None:
+        kept = self._documents.get(room_id)
+        if kept is not None and kept.epoch == epoch:
+            kept.handed_back = max(kept.handed_back, version)
+
+    async def awaiting_hand_back(self, after: str = "", limit: int = 1_000) -> Sequence[str]:
+        awaiting = [room_id for room_id, kept in self._documents.items() if kept.version > kept.handed_back]
+        return sorted(room_id for room_id in awaiting if room_id > after)[:limit]
 
     async def close(self) -> None:
         pass
@@ -153,8 +162,10 @@ class MemoryDocuments:
 class _Kept:
     """One document: snapshots by version, and the log after the oldest of them."""
 
-    def __init__(self, document_type: str, content: Any, created_at: int) -> None:
+    def __init__(self, document_type: str, content: Any, created_at: int, *, replaced: bool = False) -> None:
         self.type = document_type
+        self.replaced = replaced
+        self.handed_back = -1 if replaced else 0
         self.epoch = new_epoch()
         self.created_at = created_at
         self.oldest = 0

@@ -11,7 +11,6 @@ Json1Operation = list[Any] | None
 Path = list[str | int]
 
 DEFAULT_MAX_COMPONENTS: Final[int]
-MAX_CONFLICTS: Final[int]
 
 class Json1Type:
     def __init__(self, registry: Mapping[str, Any]) -> None: ...

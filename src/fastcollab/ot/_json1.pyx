@@ -15,38 +15,28 @@ edits, with the keys of the new one. Where an operation leads to several places,
 each, in the order of their keys: numbers, then strings by their UTF-16 units.
 
 This module has the type and what is simple about it. The rest is in modules of its own: operations as trees
-(`_json1_tree`), JSON values (`_json1_values`), edits (`_json1_subtypes`), and the functions that are more than a
-few lines (`_json1_document`, `_json1_transform`, `_json1_compose`, `_json1_invert`).
+(`_json1_tree`), their form as JSON (`_json1_form`), JSON values (`_json1_values`), edits (`_json1_subtypes`), and the
+functions that are more than a few lines (`_json1_document`, `_json1_transform` with `_json1_resolution`,
+`_json1_compose`, `_json1_invert`).
 """
 
-from functools import partial
-
-from cpython.dict cimport PyDict_CheckExact
 from cpython.list cimport PyList_CheckExact
 from cpython.long cimport PyLong_CheckExact
 from cpython.object cimport PyObject
 from cpython.unicode cimport PyUnicode_CheckExact
 
-from fastcollab.ot cimport _json1_compose, _json1_document, _json1_invert, _json1_transform
+from fastcollab.ot cimport _json1_compose, _json1_document, _json1_invert, _json1_resolution
+from fastcollab.ot._json1_form cimport MAX_DEPTH, decode, decode_loose, encode
 from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
 from fastcollab.ot._json1_tree cimport (
-    MAX_DEPTH, NO_SLOT, Arena, Component, Node, Walk, along_path, begin, child_of, component_of, decode,
-    decode_loose, encode, has_drop, has_edit, new_node, path_of, release, seek, set_inserted, set_removed,
-    walk, write_edit,
+    NO_SLOT, Arena, Component, Node, Operation, Walk, begin, has_edit, keep, path_of, release, seek, walk,
 )
-from fastcollab.ot._json1_values cimport check_value, copy_value
+from fastcollab.ot._json1_values cimport ABSENT, check_value, copy_value
 
-from fastcollab.ot.absent import ABSENT
-from fastcollab.ot.conflicts import Conflict, ConflictKind
 from fastcollab.ot.errors import OperationError
-
-cdef object TRUE = True
 
 # What `check` lets through unless told otherwise.
 DEFAULT_MAX_COMPONENTS = 1_000
-# Each conflict between two operations costs a pass over both, so that their number has to have a bound, too.
-MAX_CONFLICTS = 256
-
 
 # The largest key of a path: an offset in a text.
 cdef object MAX_OFFSET = (1 << 53) - 1
@@ -60,79 +50,33 @@ cdef bint is_left(str side) except -1:
     raise ValueError(f"side must be 'left' or 'right', not {side!r}")
 
 
-# -- conflicts ----------------------------------------------------------------------------------------------
-
-cdef int write_removes(Arena *arena, const Node *node, Node *root) except -1:
-    cdef const Node *child = node.first
-    if has_drop(node.component) or has_edit(node.component):
-        set_removed(arena, along_path(arena, root, node), <PyObject *> TRUE)
-    while child != NULL:
-        write_removes(arena, child, root)
-        child = child.next
-    return 0
-
-
-cdef object removing_all_put(object operation, Subtypes subtypes):
-    """The operation that removes everything that `operation` drops, inserts or edits."""
-    cdef Arena arena
-    cdef Node *root
-    begin(&arena)
-    try:
-        root = new_node(&arena, NULL, NULL, 0)
-        write_removes(&arena, decode_loose(&arena, operation, subtypes), root)
-        return encode(root)
-    finally:
-        release(&arena)
-
-
-cdef bint removes(list part) except -1:
-    """Whether the operation has a remove; the parts in a conflict have one at their end or none."""
-    cdef object last = part[len(part) - 1]
-    return PyDict_CheckExact(last) and "r" in last
-
-
-cdef tuple resolution(object conflict, bint left, Subtypes subtypes):
-    """What to do after each operation so that they no longer contradict each other."""
-    cdef object kind = conflict.kind
-    if kind is ConflictKind.BLACK_HOLE:
-        return removing_all_put(conflict.operation, subtypes), removing_all_put(conflict.other, subtypes)
-    if left if kind is ConflictKind.COLLISION else removes(conflict.operation):
-        return None, removing_all_put(conflict.other, subtypes)
-    return removing_all_put(conflict.operation, subtypes), None
-
-
 # -- normal form --------------------------------------------------------------------------------------------
 
-cdef Py_ssize_t renumber(dict slots, Py_ssize_t slot, set seen) except -1:
+cdef Py_ssize_t renumbered(dict slots, Py_ssize_t slot, set seen) except -1:
     if slot in seen:
         raise OperationError("a slot is used twice")
     seen.add(slot)
     return slots.setdefault(slot, len(slots))
 
 
-cdef int write_normal(
-    Arena *arena, const Node *node, Node *writes, dict slots, set picked, set dropped
-) except -1:
-    cdef const Component *component = node.component
-    cdef const Node *child = node.first
+cdef int normalize_below(Arena *arena, Node *node, dict slots, set picked, set dropped) except -1:
+    cdef Component *component = node.component
+    cdef Node *child = node.first
     cdef Subtype subtype
-    cdef object edit
     if component != NULL:
         if component.subtype != NULL:
             subtype = <Subtype> <object> component.subtype
             edit = subtype.normalize(<object> component.edit)
             subtype.check(edit)
-            write_edit(arena, writes, subtype, edit, False)
-        if component.removed != NULL:
-            set_removed(arena, writes, component.removed)
+            component.edit = keep(arena, edit)
+            if subtype.is_empty(edit):
+                component.subtype = component.edit = NULL
         if component.pick != NO_SLOT:
-            component_of(arena, writes).pick = renumber(slots, component.pick, picked)
-        if component.inserted != NULL:
-            set_inserted(arena, writes, component.inserted)
+            component.pick = renumbered(slots, component.pick, picked)
         if component.drop != NO_SLOT:
-            component_of(arena, writes).drop = renumber(slots, component.drop, dropped)
+            component.drop = renumbered(slots, component.drop, dropped)
     while child != NULL:
-        write_normal(arena, child, child_of(arena, writes, child.name, child.index), slots, picked, dropped)
+        normalize_below(arena, child, slots, picked, dropped)
         child = child.next
     return 0
 
@@ -144,11 +88,45 @@ cdef object normalize(object operation, Subtypes subtypes):
     cdef set dropped = set()
     begin(&arena)
     try:
-        root = new_node(&arena, NULL, NULL, 0)
-        write_normal(&arena, decode_loose(&arena, operation, subtypes), root, {}, picked, dropped)
+        root = decode_loose(&arena, operation, subtypes)
+        normalize_below(&arena, root, {}, picked, dropped)
         if picked != dropped:
             raise OperationError("what is picked up must be dropped, and nothing else")
         return encode(root)
+    finally:
+        release(&arena)
+
+
+cdef object compose(object first, object second, Subtypes subtypes):
+    cdef Arena arena
+    cdef Operation earlier
+    cdef Operation later
+    cdef Operation result
+    begin(&arena)
+    try:
+        decode(&arena, &earlier, first, "first", subtypes)
+        decode(&arena, &later, second, "second", subtypes)
+        if first is None:
+            return copy_value(second)
+        if second is None:
+            return copy_value(first)
+        _json1_compose.compose(&arena, &earlier, &later, &result)
+        return encode(result.root)
+    finally:
+        release(&arena)
+
+
+cdef object invert(object operation, object document, Subtypes subtypes):
+    cdef Arena arena
+    cdef Operation decoded
+    cdef Operation inverse
+    begin(&arena)
+    try:
+        decode(&arena, &decoded, operation, "operation", subtypes)
+        if operation is None:
+            return None
+        _json1_invert.invert(&arena, &decoded, document, &inverse)
+        return encode(inverse.root)
     finally:
         release(&arena)
 
@@ -270,10 +248,11 @@ cdef class Json1Type:
         every method has, while the number of components is looked at here only.
         """
         cdef Arena arena
-        cdef Py_ssize_t moves
+        cdef Operation decoded
         begin(&arena)
         try:
-            if count_components(decode(&arena, operation, "operation", self.subtypes, &moves)) > max_components:
+            decode(&arena, &decoded, operation, "operation", self.subtypes)
+            if count_components(decoded.root) > max_components:
                 raise OperationError(f"an operation has at most {max_components} components")
         finally:
             release(&arena)
@@ -302,51 +281,29 @@ cdef class Json1Type:
 
     def try_transform(self, operation, other, str side not None):
         """`operation` rewritten to follow `other`, and None; or None and the first `Conflict` of the two."""
-        outcome = _json1_transform.try_transform(operation, other, is_left(side), self.subtypes)
-        return (None, outcome) if type(outcome) is Conflict else (outcome, None)
+        return _json1_resolution.try_transform(operation, other, is_left(side), self.subtypes)
 
     def open(self, content):
         """`content` as a live document (`fastcollab.ot.live`); its contents share what has not changed."""
-        from fastcollab.ot.live import WholeDocument
-
-        return WholeDocument(self, content, partial(self.apply, share=True))
+        return _json1_document.open_document(content, self.subtypes)
 
     def transform(self, operation, other, str side not None):
         """`operation`, made against the document before `other`, rewritten to follow `other`.
 
         Conflicts are resolved: of two things put into one place, that of the left side stays; what is removed by
         one operation is removed with all that the other does to it; and what both move into each other is removed.
-        Two kinds of pairs are refused: with more than `MAX_CONFLICTS` conflicts, and a few that edit what they move
-        into each other, from which the npm package never returns.
+        Two kinds of pairs are refused: with more than 256 conflicts (`_json1_resolution.MAX_CONFLICTS`), and a few
+        that edit what they move into each other, from which the npm package never returns.
         """
-        cdef bint left = is_left(side)
-        cdef Py_ssize_t rounds = 0
-        cdef object undone = None  # what the resolutions remove of what `other` did
-        outcome = _json1_transform.try_transform(operation, other, left, self.subtypes)
-        while type(outcome) is Conflict:
-            mine, theirs = resolution(outcome, left, self.subtypes)
-            if mine is None and theirs is None:
-                raise OperationError("the two operations contradict each other beyond resolution")
-            if rounds == MAX_CONFLICTS:
-                raise OperationError(f"the two operations have more than {MAX_CONFLICTS} conflicts")
-            operation = normalize(operation, self.subtypes)
-            if mine is not None:
-                operation = self.compose(operation, mine)
-            other = normalize(other, self.subtypes)
-            if theirs is not None:
-                other = self.compose(other, theirs)
-                undone = self.compose(undone, theirs)
-            rounds += 1
-            outcome = _json1_transform.try_transform(operation, other, left, self.subtypes)
-        return outcome if rounds == 0 else self.compose(undone, outcome)
+        return _json1_resolution.transform(operation, other, is_left(side), self.subtypes)
 
     def compose(self, first, second):
         """One operation that does what `first` and then `second` do."""
-        return _json1_compose.compose(first, second, self.subtypes)
+        return compose(first, second, self.subtypes)
 
     def invert(self, operation, document):
         """The operation that undoes `operation`, of which `document` is the document before it."""
-        return _json1_invert.invert(operation, document, self.subtypes)
+        return invert(operation, document, self.subtypes)
 
     def transform_position(self, position, operation, str side not None="left"):
         """Where `position`, a path as `check_position` takes it, leads after the operation; None: it is gone.
@@ -354,12 +311,13 @@ cdef class Json1Type:
         A path follows what it leads to. Only for an offset within an edited value, its last key, the side counts.
         """
         cdef Arena arena
-        cdef Py_ssize_t moves
+        cdef Operation decoded
         is_left(side)
         self.check_position(position)
         begin(&arena)
         try:
-            return moved_path(decode(&arena, operation, "operation", self.subtypes, &moves), position.copy(), side)
+            decode(&arena, &decoded, operation, "operation", self.subtypes)
+            return moved_path(decoded.root, position.copy(), side)
         finally:
             release(&arena)
 

@@ -1,3 +1,5 @@
-from fastcollab.ot._json1_subtypes cimport Subtypes
+"""Composition of json1 operations, as trees."""
 
-cdef object compose(object first, object second, Subtypes subtypes)
+from fastcollab.ot._json1_tree cimport Arena, Operation
+
+cdef int compose(Arena *arena, const Operation *first, const Operation *second, Operation *result) except -1

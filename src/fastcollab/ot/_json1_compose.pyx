@@ -13,15 +13,13 @@ from cpython.list cimport PyList_CheckExact
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
+from fastcollab.ot._json1_subtypes cimport Subtype
 from fastcollab.ot._json1_tree cimport (
-    NO_SLOT, Arena, Component, Node, Walk, begin, child_of, compare, component_at, component_of, decode,
-    encode, first_child, has_drop, has_edit, has_pick, merge, new_node, place_in_operation, release, scratch,
-    seek, set_inserted, set_removed, walk, write_edit,
+    NO_SLOT, Arena, Component, Node, Operation, Place, Walk, compare, component_at, component_of, first_child,
+    has_drop, has_edit, has_pick, keep, merge, new_node, node_at, place_in_operation, seek, set_edit, set_inserted,
+    set_removed, walk, write_edit, zeroed,
 )
-from fastcollab.ot._json1_values cimport copy_value, member, refusal, set_member, shallow_copy
-
-from fastcollab.ot.absent import ABSENT
+from fastcollab.ot._json1_values cimport ABSENT, member, refusal, set_member, shallow_copy
 
 cdef object TRUE = True
 
@@ -53,11 +51,11 @@ cdef class Composition:
     cdef int make_slots(self) except -1:
         cdef Py_ssize_t slot
         if self.earlier_moves:
-            self.earlier = <Earlier *> scratch(self.arena, self.earlier_moves * sizeof(Earlier))
+            self.earlier = <Earlier *> zeroed(self.arena, self.earlier_moves * sizeof(Earlier))
             for slot in range(self.earlier_moves):
                 self.earlier[slot].out = NO_SLOT
         if self.later_moves:
-            self.later = <Later *> scratch(self.arena, self.later_moves * sizeof(Later))
+            self.later = <Later *> zeroed(self.arena, self.later_moves * sizeof(Later))
             for slot in range(self.later_moves):
                 self.later[slot].out = NO_SLOT
         return 0
@@ -80,7 +78,7 @@ cdef class Composition:
 
     cdef object cross(
         self, Node *pick1, Node *drop1, Node *pick2, Node *drop2, object literal, bint parent_removed,
-        Node *drops, Node *picks,
+        Place *drops, Place *picks,
     ):
         """One place of the document between, and all below it; at least one of `drop1` and `pick2` is there.
 
@@ -96,12 +94,16 @@ cdef class Composition:
         cdef bint removed = component2 != NULL and component2.removed != NULL
         cdef bint inserted = component1 != NULL and component1.inserted != NULL
         cdef bint children_removed = (parent_removed or removed) and slot2 == NO_SLOT
-        cdef Node *insertion = NULL
+        cdef Place moved_drops
+        cdef Place moved_picks
+        cdef Place *insertion = NULL
         cdef object value = literal
         # Where the second puts what is here.
         if slot2 != NO_SLOT:
             drop2 = self.later[slot2].drop
-            drops = self.later[slot2].drop_writes = new_node(self.arena, NULL, NULL, 0)
+            self.later[slot2].drop_writes = new_node(self.arena, NULL, NULL, 0)
+            moved_drops = Place(NULL, NULL, 0, self.later[slot2].drop_writes)
+            drops = &moved_drops
         elif removed:
             drop2 = NULL
         else:
@@ -111,13 +113,15 @@ cdef class Composition:
         # Where the first took it from.
         if slot1 != NO_SLOT:
             pick1 = self.earlier[slot1].pick
-            picks = self.earlier[slot1].pick_writes = new_node(self.arena, NULL, NULL, 0)
+            self.earlier[slot1].pick_writes = new_node(self.arena, NULL, NULL, 0)
+            moved_picks = Place(NULL, NULL, 0, self.earlier[slot1].pick_writes)
+            picks = &moved_picks
             if not children_removed:
                 self.earlier[slot1].out = self.moves
-                component_of(self.arena, drops).drop = self.moves
+                component_of(self.arena, node_at(self.arena, drops)).drop = self.moves
                 self.moves += 1
             elif parent_removed and not removed:
-                set_removed(self.arena, picks, <PyObject *> TRUE)
+                set_removed(self.arena, node_at(self.arena, picks), <PyObject *> TRUE)
         elif inserted:
             pick1 = NULL
         else:
@@ -137,18 +141,18 @@ cdef class Composition:
                 else:
                     self.later[slot2].out = self.moves
                     self.moves += 1
-                component_of(self.arena, picks).pick = self.later[slot2].out
+                component_of(self.arena, node_at(self.arena, picks)).pick = self.later[slot2].out
         elif removed and value is ABSENT:
-            set_removed(self.arena, picks, component2.removed)
+            set_removed(self.arena, node_at(self.arena, picks), component2.removed)
         self.join_edits(drop1, drop2, children_removed, drops)
         value = self.cross_children(pick1, drop1, pick2, drop2, value, children_removed, drops, picks)
         if insertion != NULL:
-            set_inserted(self.arena, insertion, <PyObject *> value)
+            set_inserted(self.arena, node_at(self.arena, insertion), keep(self.arena, value))
         elif not parent_removed and not removed and slot2 == NO_SLOT:
             return value
         return ABSENT
 
-    cdef int join_edits(self, Node *drop1, Node *drop2, bint removed, Node *drops) except -1:
+    cdef int join_edits(self, Node *drop1, Node *drop2, bint removed, Place *drops) except -1:
         cdef Component *one = component_at(drop1)
         cdef Component *other = component_at(drop2)
         cdef bint first = not removed and has_edit(one)
@@ -156,22 +160,30 @@ cdef class Composition:
         cdef Subtype subtype
         if second:
             other.marked = True
-            if first:
-                if one.subtype != other.subtype:
-                    raise refusal("the two operations edit one value as different types", "second",
-                                  place_in_operation(drop2, None))
-                subtype = <Subtype> <object> one.subtype
-                return write_edit(
-                    self.arena, drops, subtype, subtype.compose(<object> one.edit, <object> other.edit), False
-                )
-            one = other
-        elif not first:
-            return 0
-        return write_edit(self.arena, drops, <Subtype> <object> one.subtype, <object> one.edit, False)
+        if first and second:
+            if one.subtype != other.subtype:
+                raise refusal("the two operations edit one value as different types", "second",
+                              place_in_operation(drop2, None))
+            subtype = <Subtype> <object> one.subtype
+            return write_edit(
+                self.arena, node_at(self.arena, drops), subtype,
+                subtype.compose(<object> one.edit, <object> other.edit),
+            )
+        if first:
+            self.pass_on_edit(one, drops)
+        elif second:
+            self.pass_on_edit(other, drops)
+        return 0
+
+    cdef int pass_on_edit(self, const Component *component, Place *drops) except -1:
+        """Writes the edit of the component as it is, unless it says nothing."""
+        if not (<Subtype> <object> component.subtype).is_empty(<object> component.edit):
+            set_edit(self.arena, node_at(self.arena, drops), component.subtype, component.edit)
+        return 0
 
     cdef object cross_children(
         self, Node *pick1, Node *drop1, Node *pick2, Node *drop2, object literal, bint removed,
-        Node *drops, Node *picks,
+        Place *drops, Place *picks,
     ):
         cdef Node *next1 = first_child(drop1)
         cdef Node *next2 = first_child(pick2)
@@ -180,6 +192,8 @@ cdef class Composition:
         cdef Node *child_pick
         cdef Node *child_drop
         cdef Node *named
+        cdef Place child_drops
+        cdef Place child_picks
         cdef Walk pick_walk = walk(pick1, True, False, True)
         cdef Walk drop_walk = walk(drop2, True, True, False)
         cdef int64_t drops1 = 0   # of the first before the child
@@ -229,10 +243,10 @@ cdef class Composition:
             inner = ABSENT
             if in_literal and not has_drop(component_at(child1)):
                 inner = member(literal, named.name, index)
+            child_drops = Place(drops, named.name, drop_index, NULL)
+            child_picks = Place(picks, named.name, pick_index, NULL)
             outcome = self.cross(
-                child_pick, child1, child2, child_drop, inner, removed,
-                child_of(self.arena, drops, named.name, drop_index),
-                child_of(self.arena, picks, named.name, pick_index),
+                child_pick, child1, child2, child_drop, inner, removed, &child_drops, &child_picks
             )
             if in_literal and not removed and outcome is not inner:
                 if not copied:
@@ -247,7 +261,8 @@ cdef class Composition:
                 next2 = next2.next
         return literal
 
-    cdef int write_earlier_picks(self, const Node *node, Node *writes) except -1:
+    cdef int write_earlier_picks(self, const Node *node, Place *writes) except -1:
+        cdef Place below
         cdef const Node *child = node.first
         cdef Component *component = node.component
         cdef Earlier *move
@@ -255,17 +270,19 @@ cdef class Composition:
             if component.pick != NO_SLOT:
                 move = &self.earlier[component.pick]
                 if move.out != NO_SLOT:
-                    component_of(self.arena, writes).pick = move.out
+                    component_of(self.arena, node_at(self.arena, writes)).pick = move.out
                 if move.pick_writes != NULL:
-                    merge(self.arena, writes, move.pick_writes)
+                    merge(self.arena, node_at(self.arena, writes), move.pick_writes)
             elif component.removed != NULL:
-                set_removed(self.arena, writes, component.removed)
+                set_removed(self.arena, node_at(self.arena, writes), component.removed)
         while child != NULL:
-            self.write_earlier_picks(child, child_of(self.arena, writes, child.name, child.index))
+            below = Place(writes, child.name, child.index, NULL)
+            self.write_earlier_picks(child, &below)
             child = child.next
         return 0
 
-    cdef int write_later_drops(self, const Node *node, Node *writes) except -1:
+    cdef int write_later_drops(self, const Node *node, Place *writes) except -1:
+        cdef Place below
         cdef const Node *child = node.first
         cdef Component *component = node.component
         cdef Later *move
@@ -273,48 +290,43 @@ cdef class Composition:
             if component.drop != NO_SLOT:
                 move = &self.later[component.drop]
                 if move.out != NO_SLOT:
-                    component_of(self.arena, writes).drop = move.out
+                    component_of(self.arena, node_at(self.arena, writes)).drop = move.out
                 if move.drop_writes != NULL:
-                    merge(self.arena, writes, move.drop_writes)
+                    merge(self.arena, node_at(self.arena, writes), move.drop_writes)
             elif component.inserted != NULL:
-                set_inserted(self.arena, writes, component.inserted)
+                set_inserted(self.arena, node_at(self.arena, writes), component.inserted)
             if has_edit(component) and not component.marked:
-                write_edit(self.arena, writes, <Subtype> <object> component.subtype, <object> component.edit, False)
+                self.pass_on_edit(component, writes)
         while child != NULL:
-            self.write_later_drops(child, child_of(self.arena, writes, child.name, child.index))
+            below = Place(writes, child.name, child.index, NULL)
+            self.write_later_drops(child, &below)
             child = child.next
         return 0
 
-    cdef object run(self, Node *first, Node *second):
-        cdef Node *root = new_node(self.arena, NULL, NULL, 0)
-        cdef Node *picks = new_node(self.arena, NULL, NULL, 0)
+    cdef int run(self, Node *first, Node *second, Node *root) except -1:
+        """Writes the result at `root`."""
+        cdef Place drops = Place(NULL, NULL, 0, root)
+        cdef Place picks = Place(NULL, NULL, 0, new_node(self.arena, NULL, NULL, 0))
         self.make_slots()
         if self.earlier_moves:
             self.find_picks(first)
         if self.later_moves:
             self.find_drops(second)
-        self.cross(first, first, second, second, ABSENT, False, root, picks)
-        merge(self.arena, root, picks)
-        self.write_earlier_picks(first, root)
-        self.write_later_drops(second, root)
-        return encode(root)
+        self.cross(first, first, second, second, ABSENT, False, &drops, &picks)
+        # In a tree of their own until now: their keys are in another order than those of the drops met with them.
+        merge(self.arena, root, picks.node)
+        self.write_earlier_picks(first, &drops)
+        self.write_later_drops(second, &drops)
+        return 0
 
 
-cdef object compose(object first, object second, Subtypes subtypes):
-    cdef Arena arena
-    cdef Node *earlier
-    cdef Node *later
-    cdef Composition composition
-    begin(&arena)
-    try:
-        composition = Composition.__new__(Composition)
-        earlier = decode(&arena, first, "first", subtypes, &composition.earlier_moves)
-        later = decode(&arena, second, "second", subtypes, &composition.later_moves)
-        if first is None:
-            return copy_value(second)
-        if second is None:
-            return copy_value(first)
-        composition.arena = &arena
-        return composition.run(earlier, later)
-    finally:
-        release(&arena)
+cdef int compose(Arena *arena, const Operation *first, const Operation *second, Operation *result) except -1:
+    """Makes `result` of both. They must not be used again: it has their parts, and they its marks."""
+    cdef Composition composition = Composition.__new__(Composition)
+    composition.arena = arena
+    composition.earlier_moves = first.moves
+    composition.later_moves = second.moves
+    result.root = new_node(arena, NULL, NULL, 0)
+    composition.run(first.root, second.root, result.root)
+    result.moves = composition.moves
+    return 0

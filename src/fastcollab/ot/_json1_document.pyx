@@ -10,17 +10,22 @@ the lists and dicts on the way to a change are copied, and the rest is the same 
 cimport cython
 from cpython.dict cimport PyDict_CheckExact
 from cpython.list cimport PyList_CheckExact, PyList_GET_SIZE
+from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t
 
+from fastcollab.ot cimport _json1_invert
+from fastcollab.ot._json1_form cimport MAX_DEPTH, decode, encode
 from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
 from fastcollab.ot._json1_tree cimport (
-    MAX_DEPTH, NO_SLOT, Arena, Component, Node, begin, decode, has_drop, has_edit, has_pick, place_in_operation,
-    release,
+    NO_SLOT, Arena, Component, Node, Operation, begin, has_drop, has_edit, has_pick, place_in_operation, release,
 )
-from fastcollab.ot._json1_values cimport copy_value, depth_of, member, set_member, shallow_copy
+from fastcollab.ot._json1_values cimport ABSENT, copy_value, depth_of, member, set_member, shallow_copy
 
-from fastcollab.ot.absent import ABSENT
+import orjson
+
 from fastcollab.ot.errors import OperationError
+
+cdef object json = orjson.dumps
 
 
 @cython.final
@@ -121,21 +126,63 @@ cdef object edited(object value, const Node *node):
         raise OperationError(error.reason, (*place_in_operation(node, None), *error.path)) from None
 
 
+cdef object applied(const Operation *operation, object document, bint share):
+    """The document after the operation; without `share` it is changed in place."""
+    cdef Application application = Application.__new__(Application)
+    application.share = share
+    application.held = [None] * operation.moves if operation.moves else None
+    return application.drop(application.pick(document, operation.root), operation.root, 0)
+
+
 cdef object apply(object document, object operation, Subtypes subtypes, bint share):
     cdef Arena arena
-    cdef Node *root
-    cdef Py_ssize_t moves
-    cdef Application application
+    cdef Operation decoded
     begin(&arena)
     try:
-        root = decode(&arena, operation, "operation", subtypes, &moves)
-        if not share:
-            document = copy_value(document)
-        if operation is None:
-            return document
-        application = Application.__new__(Application)
-        application.share = share
-        application.held = [None] * moves if moves else None
-        return application.drop(application.pick(document, root), root, 0)
+        decode(&arena, &decoded, operation, "operation", subtypes)
+        return applied(&decoded, document if share else copy_value(document), share)
     finally:
         release(&arena)
+
+
+@cython.final
+cdef class LiveJson:
+    """A json1 document that operations change; see `fastcollab.ot.live.LiveDocument`.
+
+    Each of its contents shares with the next what the operation between them has left unchanged.
+    """
+
+    def content(self):
+        """The document; its lists and dicts must not be changed."""
+        return self.document
+
+    def size(self):
+        """The bytes that the document takes as JSON in UTF-8, or a text as such; 0 if there is none."""
+        if self.document is ABSENT:
+            return 0
+        return len((<str> self.document).encode() if PyUnicode_CheckExact(self.document) else json(self.document))
+
+    def apply(self, operation):
+        """Changes the document, and gives the operation that undoes it.
+
+        Raises OperationError, and then the document is as it was.
+        """
+        cdef Arena arena
+        cdef Operation decoded
+        cdef Operation inverse
+        begin(&arena)
+        try:
+            decode(&arena, &decoded, operation, "operation", self.subtypes)
+            document = applied(&decoded, self.document, True)
+            _json1_invert.invert(&arena, &decoded, self.document, &inverse)
+            self.document = document
+            return encode(inverse.root)
+        finally:
+            release(&arena)
+
+
+cdef LiveJson open_document(object content, Subtypes subtypes):
+    cdef LiveJson live = LiveJson.__new__(LiveJson)
+    live.document = content
+    live.subtypes = subtypes
+    return live

@@ -1,3 +1,5 @@
-from fastcollab.ot._json1_subtypes cimport Subtypes
+"""Inversion of json1 operations, as trees."""
 
-cdef object invert(object operation, object document, Subtypes subtypes)
+from fastcollab.ot._json1_tree cimport Arena, Operation
+
+cdef int invert(Arena *arena, Operation *operation, object document, Operation *result) except -1

@@ -12,17 +12,15 @@ edited values came from.
 """
 
 cimport cython
-from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
+from fastcollab.ot._json1_subtypes cimport Subtype
 from fastcollab.ot._json1_tree cimport (
-    NO_SLOT, Arena, Component, Node, Walk, begin, child_of, component_of, decode, encode, has_drop, has_edit,
-    merge, new_node, place_in_operation, release, scratch, seek, set_inserted, set_removed, walk, write_edit,
+    NO_SLOT, Arena, Component, Node, Operation, Walk, child_of, component_of, has_drop, has_edit, has_pick, keep, merge,
+    new_node, place_in_operation, seek, set_edit, set_inserted, set_removed, walk, zeroed,
 )
-from fastcollab.ot._json1_values cimport member, set_member, shallow_copy
+from fastcollab.ot._json1_values cimport ABSENT, member, set_member, shallow_copy
 
-from fastcollab.ot.absent import ABSENT
 from fastcollab.ot.errors import OperationError
 
 cdef struct Move:
@@ -62,12 +60,12 @@ cdef class Inversion:
                 set_member(value, child.name, index, outcome)
                 gone += outcome is ABSENT
             child = child.next
-        if component == NULL or (component.removed == NULL and component.pick == NO_SLOT):
+        if not has_pick(component):
             return value
         if value is ABSENT:
             raise OperationError("there is nothing here to pick up or remove", place_in_operation(node, None))
         if component.removed != NULL:
-            set_removed(self.arena, node, <PyObject *> value)
+            component.removed = keep(self.arena, value)
         return ABSENT
 
     cdef int invert_edits(self, Node *pick, Node *drop, object value, bint inserted) except -1:
@@ -103,7 +101,7 @@ cdef class Inversion:
             inverse = subtype.invert(<object> component.edit, value)
         except OperationError as error:
             raise OperationError(error.reason, (*place_in_operation(drop, None), *error.path)) from None
-        write_edit(self.arena, drop, subtype, inverse, True)
+        component.edit = keep(self.arena, inverse)
         component.marked = self.any_edits = True
         return 0
 
@@ -146,7 +144,7 @@ cdef class Inversion:
                 set_member(literal, child.name, index, outcome)
             child = child.next
         if component != NULL and component.inserted != NULL:
-            set_removed(self.arena, writes, <PyObject *> literal)
+            set_removed(self.arena, writes, keep(self.arena, literal))
             return ABSENT
         return literal if changed else ABSENT
 
@@ -161,8 +159,8 @@ cdef class Inversion:
             if component.drop != NO_SLOT:
                 pick = self.moves[component.drop].pick
                 writes = self.moves[component.drop].edits = new_node(self.arena, NULL, NULL, 0)
-            if component.marked:
-                write_edit(self.arena, writes, <Subtype> <object> component.subtype, <object> component.edit, False)
+            if component.marked and not (<Subtype> <object> component.subtype).is_empty(<object> component.edit):
+                set_edit(self.arena, writes, component.subtype, component.edit)
         pick_walk = walk(pick, True, False, True)
         while child != NULL:
             middle = child.index - drops
@@ -184,32 +182,25 @@ cdef class Inversion:
             child = child.next
         return 0
 
-    cdef object run(self, Node *operation, object document):
-        cdef Node *root = new_node(self.arena, NULL, NULL, 0)
+    cdef int run(self, Node *operation, object document, Node *root) except -1:
+        """Writes the inverse at `root`."""
         self.find_removed(operation, document)
         self.invert_edits(operation, operation, document, False)
         self.write_reversed(operation, root, ABSENT)
         if self.any_edits:
             self.write_edits(operation, operation, root)
             self.place_moved_edits(operation, root)
-        return encode(root)
+        return 0
 
 
-cdef object invert(object operation, object document, Subtypes subtypes):
-    cdef Arena arena
-    cdef Node *root
-    cdef Py_ssize_t moves
-    cdef Inversion inversion
-    begin(&arena)
-    try:
-        root = decode(&arena, operation, "operation", subtypes, &moves)
-        if operation is None:
-            return None
-        inversion = Inversion.__new__(Inversion)
-        inversion.arena = &arena
-        if moves:
-            inversion.moves = <Move *> scratch(&arena, moves * sizeof(Move))
-            inversion.values = [ABSENT] * moves
-        return inversion.run(root, document)
-    finally:
-        release(&arena)
+cdef int invert(Arena *arena, Operation *operation, object document, Operation *result) except -1:
+    """Makes `result` of the operation, whose tree is used up: what it removes and edits is replaced in it."""
+    cdef Inversion inversion = Inversion.__new__(Inversion)
+    inversion.arena = arena
+    if operation.moves:
+        inversion.moves = <Move *> zeroed(arena, operation.moves * sizeof(Move))
+        inversion.values = [ABSENT] * operation.moves
+    result.root = new_node(arena, NULL, NULL, 0)
+    result.moves = operation.moves
+    inversion.run(operation.root, document, result.root)
+    return 0

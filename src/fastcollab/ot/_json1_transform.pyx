@@ -18,29 +18,24 @@ The work goes through the trees in this order:
 5. `place_held_picks`, `place_held_drops`: the trees that were held go to where theirs has put what they are about.
 
 Conflicts. Where both cannot have what they want, the first contradiction met is kept as a `Conflict`, with the
-least parts of both operations that show it; nothing is resolved here. There are three kinds: one removes what the
-other puts something into or edits (1), both put something in one place (2), each moves something into what the
-other moves (3).
+least parts of both operations that show it; nothing is resolved here (`_json1_resolution` does). There are three
+kinds: one removes what the other puts something into or edits (1), both put something in one place (2), each moves
+something into what the other moves (3).
 """
 
 cimport cython
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
-from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
+from fastcollab.ot._json1_subtypes cimport Subtype
 from fastcollab.ot._json1_tree cimport (
-    NO_SLOT, Arena, Component, Node, Walk, along_path, begin, child_of, component_at, component_of, copied, decode,
-    encode, first_child, has_drop, has_edit, has_pick, is_empty, merge, new_node, place_in_operation, release,
-    scratch, seek, set_inserted, set_removed, walk, write_edit,
+    NO_SLOT, Arena, Component, Node, Operation, Walk, along_path, child_of, component_at, component_of, copied,
+    first_child, has_drop, has_edit, has_pick, is_empty, merge, new_node, place_in_operation, seek, set_edit,
+    set_inserted, set_removed, walk, write_edit, zeroed,
 )
-from fastcollab.ot._json1_values cimport copy_value, refusal, same_value
-
-from fastcollab.ot.conflicts import Conflict, ConflictKind
+from fastcollab.ot._json1_values cimport refusal, same_value
 
 cdef object TRUE = True
-cdef object REMOVED = ConflictKind.REMOVED
-cdef object COLLISION = ConflictKind.COLLISION
-cdef object BLACK_HOLE = ConflictKind.BLACK_HOLE
 
 cdef struct Mine:
     # What is known of one move of mine.
@@ -90,35 +85,31 @@ cdef class Transformation:
     cdef bint any_cancelled
     cdef bint any_pick_writes
     cdef bint any_drop_writes
-    cdef object conflict        # the first one met
+    cdef Conflict conflict      # the first one met
 
     # -- conflicts ------------------------------------------------------------------------------------------
 
-    cdef int contradict(self, object kind, object mine, object theirs) except -1:
-        if self.conflict is None:
-            self.conflict = Conflict(kind, mine, theirs)
-        return 0
+    cdef void contradict(self, Kind kind, Node *mine, Node *theirs) noexcept:
+        self.conflict = Conflict(kind, mine, theirs)
 
-    cdef object operation_removing(self, const Node *node):
+    cdef Node *operation_removing(self, const Node *node) except NULL:
         cdef Node *root = new_node(self.arena, NULL, NULL, 0)
         set_removed(self.arena, along_path(self.arena, root, node), <PyObject *> TRUE)
-        return encode(root)
+        return root
 
-    cdef object operation_placing(self, const Node *pick, const Node *drop):
+    cdef Node *operation_placing(self, const Node *pick, const Node *drop) except NULL:
         """The move from `pick` to `drop`; or, if there is no pick, the insert at `drop`."""
         cdef Node *root = new_node(self.arena, NULL, NULL, 0)
         if pick == NULL:
             set_inserted(self.arena, along_path(self.arena, root, drop), drop.component.inserted)
         else:
             self.write_move(root, pick, drop, 0)
-        return encode(root)
+        return root
 
-    cdef object operation_editing(self, const Node *node):
+    cdef Node *operation_editing(self, const Node *node) except NULL:
         cdef Node *root = new_node(self.arena, NULL, NULL, 0)
-        cdef Component *component = node.component
-        write_edit(self.arena, along_path(self.arena, root, node), <Subtype> <object> component.subtype,
-                   <object> component.edit, True)
-        return encode(root)
+        set_edit(self.arena, along_path(self.arena, root, node), node.component.subtype, node.component.edit)
+        return root
 
     cdef int write_move(self, Node *root, const Node *pick, const Node *drop, Py_ssize_t slot) except -1:
         component_of(self.arena, along_path(self.arena, root, pick)).pick = slot
@@ -196,12 +187,12 @@ cdef class Transformation:
                         move.discarded = True
                     my_removal = move.my_removal
                 elif my_removal != NULL and self.theirs_stands(component.drop):
-                    if self.conflict is None:
+                    if self.conflict.kind == NONE:
                         self.contradict(REMOVED, self.operation_removing(my_removal),
                                         self.operation_placing(move.pick, their_drop))
             elif component.inserted != NULL:
                 my_pick = their_pick = NULL
-                if my_removal != NULL and self.conflict is None:
+                if my_removal != NULL and self.conflict.kind == NONE:
                     self.contradict(REMOVED, self.operation_removing(my_removal),
                                     self.operation_placing(NULL, their_drop))
         mine = component_at(my_pick)
@@ -211,7 +202,7 @@ cdef class Transformation:
             elif mine.pick != NO_SLOT:
                 my_slot = mine.pick
                 my_removal = NULL
-        if has_edit(component) and my_removal != NULL and self.conflict is None:
+        if has_edit(component) and my_removal != NULL and self.conflict.kind == NONE:
             self.contradict(REMOVED, self.operation_removing(my_removal), self.operation_editing(their_drop))
         their_walk = walk(their_pick, True, False, True)
         my_walk = walk(my_pick, False, False, False)
@@ -362,7 +353,7 @@ cdef class Transformation:
             if identical:
                 pass
             elif their_removal[0] != NULL:
-                if self.conflict is None:
+                if self.conflict.kind == NONE:
                     self.contradict(REMOVED, self.operation_placing(came_from, my_drop),
                                     self.operation_removing(their_removal[0]))
             else:
@@ -385,7 +376,7 @@ cdef class Transformation:
         return dropped_here
 
     cdef int collide(self, Node *my_pick, Node *my_drop, Node *their_pick, Node *their_drop) except -1:
-        if self.conflict is None:
+        if self.conflict.kind == NONE:
             self.contradict(COLLISION, self.operation_placing(my_pick, my_drop),
                             self.operation_placing(their_pick, their_drop))
         return 0
@@ -393,18 +384,23 @@ cdef class Transformation:
     cdef int write_my_edit(self, Node *my_drop, Node *their_drop, Node *writes, Node *their_removal) except -1:
         cdef Component *mine = my_drop.component
         cdef Component *theirs = component_at(their_drop)
-        cdef Subtype subtype = <Subtype> <object> mine.subtype
-        cdef object edit = <object> mine.edit
+        cdef Subtype subtype
         if their_removal != NULL:
-            if self.conflict is None:
+            if self.conflict.kind == NONE:
                 self.contradict(REMOVED, self.operation_editing(my_drop), self.operation_removing(their_removal))
             return 0
+        subtype = <Subtype> <object> mine.subtype
         if has_edit(theirs):
             if theirs.subtype != mine.subtype:
                 raise refusal("the two operations edit one value as different types", "operation",
                               place_in_operation(my_drop, None))
-            edit = subtype.transform(edit, <object> theirs.edit, "left" if self.left else "right")
-        return write_edit(self.arena, writes, subtype, edit, False)
+            return write_edit(
+                self.arena, writes, subtype,
+                subtype.transform(<object> mine.edit, <object> theirs.edit, "left" if self.left else "right"),
+            )
+        if not subtype.is_empty(<object> mine.edit):
+            set_edit(self.arena, writes, mine.subtype, mine.edit)
+        return 0
 
     cdef int write_children(
         self, Node *my_pick, Node *my_drop, Node *their_pick, Node *their_drop, Node *writes, Node *their_removal
@@ -603,7 +599,7 @@ cdef class Transformation:
                 any_left = True
                 self.describe_black_hole(self.out[slot].writes, mine, &my_count, theirs, &their_count)
         if any_left:
-            self.contradict(BLACK_HOLE, encode(mine), encode(theirs))
+            self.contradict(BLACK_HOLE, mine, theirs)
         return 0
 
     cdef int describe_black_hole(
@@ -631,54 +627,51 @@ cdef class Transformation:
 
     # -- all of it ------------------------------------------------------------------------------------------
 
-    cdef object run(self, Node *mine, Node *theirs):
-        cdef Node *root = new_node(self.arena, NULL, NULL, 0)
+    cdef int run(self, Node *mine, Node *theirs, Node *root) except -1:
+        """Writes the result at `root`, unless there is a conflict."""
         self.make_slots()
         self.scan_their_picks(theirs, mine, NULL)
         self.scan_their_drops(mine, theirs, theirs, NO_SLOT, NULL)
-        if self.conflict is not None:
-            return self.conflict
+        if self.conflict.kind != NONE:
+            return 0
         self.write_my_picks(mine, theirs, theirs, root, NULL)
         self.write_my_drops(mine, mine, theirs, theirs, root, NULL)
-        if self.conflict is not None:
-            return self.conflict
+        if self.conflict.kind != NONE:
+            return 0
         if self.any_cancelled or self.any_pick_writes:
             self.place_held_picks(theirs, root)
         if self.any_cancelled or self.any_drop_writes:
             self.place_held_drops(theirs, root)
-            if self.conflict is not None:
-                return self.conflict
-        return encode(root)
+        return 0
 
     cdef int make_slots(self) except -1:
         cdef Py_ssize_t slot
         if self.my_moves:
-            self.mine = <Mine *> scratch(self.arena, self.my_moves * sizeof(Mine))
-            self.out = <Out *> scratch(self.arena, self.my_moves * sizeof(Out))
+            self.mine = <Mine *> zeroed(self.arena, self.my_moves * sizeof(Mine))
+            self.out = <Out *> zeroed(self.arena, self.my_moves * sizeof(Out))
             for slot in range(self.my_moves):
                 self.mine[slot].first_caught = self.mine[slot].last_caught = NO_SLOT
         if self.their_moves:
-            self.theirs = <Theirs *> scratch(self.arena, self.their_moves * sizeof(Theirs))
+            self.theirs = <Theirs *> zeroed(self.arena, self.their_moves * sizeof(Theirs))
             for slot in range(self.their_moves):
                 self.theirs[slot].same = self.theirs[slot].next_caught = NO_SLOT
         return 0
 
 
-cdef object try_transform(object operation, object other, bint left, Subtypes subtypes):
-    """The operation rewritten to follow `other`, or a `Conflict`."""
-    cdef Arena arena
-    cdef Node *mine
-    cdef Node *theirs
-    cdef Transformation transformation
-    begin(&arena)
-    try:
-        transformation = Transformation.__new__(Transformation)
-        mine = decode(&arena, operation, "operation", subtypes, &transformation.my_moves)
-        theirs = decode(&arena, other, "other", subtypes, &transformation.their_moves)
-        if operation is None or other is None:
-            return copy_value(operation)
-        transformation.arena = &arena
-        transformation.left = left
-        return transformation.run(mine, theirs)
-    finally:
-        release(&arena)
+cdef bint transform(
+    Arena *arena, const Operation *mine, const Operation *theirs, bint left, Operation *result, Conflict *conflict
+) except -1:
+    """Makes `result` of mine, rewritten to follow theirs; or, if they contradict each other, sets `conflict`.
+
+    Returns whether there is a result.
+    """
+    cdef Transformation transformation = Transformation.__new__(Transformation)
+    transformation.arena = arena
+    transformation.left = left
+    transformation.my_moves = mine.moves
+    transformation.their_moves = theirs.moves
+    result.root = new_node(arena, NULL, NULL, 0)
+    transformation.run(mine.root, theirs.root, result.root)
+    result.moves = transformation.moves
+    conflict[0] = transformation.conflict
+    return conflict.kind == NONE

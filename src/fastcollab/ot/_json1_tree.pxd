@@ -1,26 +1,21 @@
 """Operations of json1 as trees of C structs; the ``.pyx`` tells how they are kept."""
 
 from cpython.object cimport PyObject
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t
 
-from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
+from fastcollab.ot._json1_subtypes cimport Subtype
 
 cdef enum:
     NO_SLOT = -1
 
-    # How deep an operation may reach into a document, and how deep a document may be. Encoders of JSON give up at
-    # about 250 levels, and a document travels within a message.
-    MAX_DEPTH = 200
-
-    # An operation of at most so many nodes and components needs no memory from the heap.
-    INLINE_NODES = 28
-    INLINE_COMPONENTS = 12
-    BLOCK = 120
+    # A call needs no memory from the heap as long as its trees fit into so many words: some seventy nodes.
+    INLINE_WORDS = 512
 
 cdef struct Component:
     Py_ssize_t pick     # the slot that what is here is moved into, or NO_SLOT
     Py_ssize_t drop     # the slot that is put here, or NO_SLOT
-    PyObject *removed   # the value of "r", or NULL; owned, as are all below
+    PyObject *removed   # the value of "r", or NULL; borrowed from the arena, as are all below
     PyObject *inserted  # the value of "i", or NULL
     PyObject *subtype   # a Subtype, or NULL
     PyObject *edit      # of that subtype, or NULL
@@ -31,32 +26,35 @@ cdef struct Node:
     Node *first         # the first child; children are in the order of their keys
     Node *next          # the next child of the parent
     Node *near          # the child that was last asked for in writing
-    PyObject *name      # the key in an object; NULL: the key is `index`
+    PyObject *name      # the key in an object, borrowed from the arena; NULL: the key is `index`
     int64_t index
     Component *component  # NULL: nothing happens here
 
-cdef struct NodeBlock:
-    NodeBlock *next
-    Py_ssize_t used
-    Node[BLOCK] nodes
+cdef struct Place:
+    # A place in a tree that is being written. Most lead nowhere, so it gets its node when something is written there.
+    Place *outer
+    PyObject *name
+    int64_t index
+    Node *node          # NULL: none as yet
 
-cdef struct ComponentBlock:
-    ComponentBlock *next
-    Py_ssize_t used
-    Component[BLOCK] components
+cdef struct Block:
+    Block *next
 
-cdef struct Scratch:
-    Scratch *next
+cdef struct Kept:
+    Kept *next
+    PyObject *object
 
 cdef struct Arena:
     # Memory of all trees of one call; `begin` before use, `release` after.
-    Py_ssize_t nodes_used
-    Py_ssize_t components_used
-    NodeBlock *node_blocks
-    ComponentBlock *component_blocks
-    Scratch *scratch
-    Node[INLINE_NODES] nodes
-    Component[INLINE_COMPONENTS] components
+    char *free          # from here on
+    char *end           # up to here
+    Block *blocks
+    Kept *kept          # the Python objects that the trees point to
+    int64_t[INLINE_WORDS] memory
+
+cdef struct Operation:
+    Node *root
+    Py_ssize_t moves    # their slots are numbered from 0
 
 cdef struct Walk:
     # A walk through the children of a node, in their order; see `seek`.
@@ -67,12 +65,64 @@ cdef struct Walk:
     bint picks          # picks and removes count
 
 
+cdef void *allocate_block(Arena *arena, size_t size) except NULL
+
+
 cdef inline void begin(Arena *arena) noexcept:
-    arena.nodes_used = 0
-    arena.components_used = 0
-    arena.node_blocks = NULL
-    arena.component_blocks = NULL
-    arena.scratch = NULL
+    arena.free = <char *> arena.memory
+    arena.end = <char *> (arena.memory + INLINE_WORDS)
+    arena.blocks = NULL
+    arena.kept = NULL
+
+
+cdef inline void *allocate(Arena *arena, size_t size) except NULL:
+    """Memory of `size` bytes, a multiple of 8, that goes with the arena."""
+    cdef char *place = arena.free
+    if size > <size_t> (arena.end - place):
+        return allocate_block(arena, size)
+    arena.free = place + size
+    return place
+
+
+cdef inline PyObject *keep(Arena *arena, object value) except NULL:
+    """The object, to be pointed to from the arena's trees: it lives as long as they do."""
+    cdef Kept *kept = <Kept *> allocate(arena, sizeof(Kept))
+    kept[0] = Kept(arena.kept, <PyObject *> value)
+    arena.kept = kept
+    Py_INCREF(value)
+    return <PyObject *> value
+
+
+cdef inline Node *new_node(Arena *arena, Node *parent, PyObject *name, int64_t index) except NULL:
+    """A node that no list of children has yet."""
+    cdef Node *node = <Node *> allocate(arena, sizeof(Node))
+    node[0] = Node(parent, NULL, NULL, NULL, name, index, NULL)
+    return node
+
+
+cdef inline Component *component_of(Arena *arena, Node *node) except NULL:
+    """The node's component, which is made if there is none."""
+    if node.component == NULL:
+        node.component = <Component *> allocate(arena, sizeof(Component))
+        node.component[0] = Component(NO_SLOT, NO_SLOT, NULL, NULL, NULL, NULL, False)
+    return node.component
+
+
+cdef inline int set_removed(Arena *arena, Node *node, PyObject *value) except -1:
+    component_of(arena, node).removed = value
+    return 0
+
+
+cdef inline int set_inserted(Arena *arena, Node *node, PyObject *value) except -1:
+    component_of(arena, node).inserted = value
+    return 0
+
+
+cdef inline int set_edit(Arena *arena, Node *node, PyObject *subtype, PyObject *edit) except -1:
+    cdef Component *component = component_of(arena, node)
+    component.subtype = subtype
+    component.edit = edit
+    return 0
 
 
 cdef inline Component *component_at(const Node *node) noexcept:
@@ -101,29 +151,33 @@ cdef inline bint has_edit(const Component *component) noexcept:
     return component != NULL and component.subtype != NULL
 
 
+cdef inline bint says_something(const Component *component) noexcept:
+    # What is picked up for a move that turns out to be none leaves a component without content.
+    return component != NULL and (has_pick(component) or has_drop(component) or has_edit(component))
+
+
 cdef inline Walk walk(Node *node, bint mapped, bint drops, bint picks) noexcept:
-    cdef Walk children = Walk(NULL, 0, mapped, drops, picks)
-    if node != NULL:
-        children.at = node.first
-    return children
+    return Walk(first_child(node), 0, mapped, drops, picks)
 
 
 cdef void release(Arena *arena) noexcept
-cdef void *scratch(Arena *arena, size_t size) except NULL
-cdef Node *new_node(Arena *arena, Node *parent, PyObject *name, int64_t index) except NULL
-cdef Component *component_of(Arena *arena, Node *node) except NULL
+cdef int hand_over(Arena *arena, Arena *heir) except -1
+cdef void *zeroed(Arena *arena, size_t size) except NULL
 cdef int compare(PyObject *name, int64_t index, const Node *node) noexcept
 cdef Node *child_of(Arena *arena, Node *node, PyObject *name, int64_t index) except NULL
 cdef Node *seek(Walk *walk, PyObject *name, int64_t index) noexcept
-cdef Node *decode(Arena *arena, object operation, str argument, Subtypes subtypes, Py_ssize_t *slots) except NULL
-cdef Node *decode_loose(Arena *arena, object operation, Subtypes subtypes) except NULL
-cdef object encode(Node *root)
 cdef list path_of(const Node *node)
 cdef tuple place_in_operation(const Node *node, str key)
 cdef Node *along_path(Arena *arena, Node *root, const Node *node) except NULL
 cdef Node *copied(Arena *arena, Node *node, Node *parent) except NULL
 cdef int merge(Arena *arena, Node *target, const Node *source) except -1
 cdef bint is_empty(const Node *node) noexcept
-cdef int write_edit(Arena *arena, Node *node, Subtype subtype, object edit, bint keep_empty) except -1
-cdef int set_removed(Arena *arena, Node *node, PyObject *value) except -1
-cdef int set_inserted(Arena *arena, Node *node, PyObject *value) except -1
+cdef bint prune(Node *node) noexcept
+cdef int write_edit(Arena *arena, Node *node, Subtype subtype, object edit) except -1
+
+
+cdef inline Node *node_at(Arena *arena, Place *place) except NULL:
+    """The node at the place, which is made if there is none."""
+    if place.node == NULL:
+        place.node = child_of(arena, node_at(arena, place.outer), place.name, place.index)
+    return place.node

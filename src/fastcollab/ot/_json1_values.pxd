@@ -3,8 +3,11 @@
 from cpython.object cimport PyObject
 from libc.stdint cimport int64_t
 
+cdef object ABSENT
+
 cdef int check_value(object value, Py_ssize_t room) except -1
-cdef int check_text(str text) except -1
+cdef str flaw_in(object value, Py_ssize_t room)
+cdef str flaw_in_name(str name)
 cdef object copy_value(object value)
 cdef bint same_value(object left, object right) except -1
 cdef Py_ssize_t depth_of(object value, Py_ssize_t limit) except -1

@@ -9,28 +9,22 @@ own while an operation is half done. Nor is the key ``__proto__``, which JavaScr
 """
 
 from cpython.dict cimport (
-    PyDict_CheckExact, PyDict_Copy, PyDict_DelItem, PyDict_GetItem, PyDict_Next, PyDict_SetItem, PyDict_Size,
+    PyDict_CheckExact, PyDict_Copy, PyDict_DelItem, PyDict_GetItemWithError, PyDict_Next, PyDict_SetItem, PyDict_Size,
 )
 from cpython.float cimport PyFloat_AS_DOUBLE, PyFloat_CheckExact
-from cpython.list cimport (
-    PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice, PyList_New, PyList_SET_ITEM,
-)
+from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_GetSlice
 from cpython.long cimport PyLong_AsDouble, PyLong_CheckExact
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF
 from cpython.unicode cimport PyUnicode_CheckExact
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t
+
+from fastcollab.ot._unicode cimport has_surrogate
 
 from fastcollab.ot.absent import ABSENT
 from fastcollab.ot.errors import OperationError
 
 cdef extern from "Python.h":
-    ctypedef unsigned int CodePoint "Py_UCS4"
-    int PyUnicode_KIND(object text) noexcept
-    void *PyUnicode_DATA(object text) noexcept
-    CodePoint PyUnicode_READ(int kind, const void *data, Py_ssize_t index) noexcept
-    Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
     # Sets no exception if the value is exactly an `int`.
     int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) noexcept
     # NULL for `items` takes the slice out.
@@ -46,56 +40,70 @@ cdef object refusal(str reason, str argument, tuple path):
     return OperationError(reason, path)
 
 
-cdef int check_text(str text) except -1:
-    """Refuses a text with lone surrogates, which UTF-8 cannot carry."""
-    cdef int kind = PyUnicode_KIND(text)
-    cdef const void *data
-    cdef Py_ssize_t i
-    if kind == 1:
-        return 0
-    data = PyUnicode_DATA(text)
-    for i in range(PyUnicode_GET_LENGTH(text)):
-        if PyUnicode_READ(kind, data, i) >> 11 == 0xD800 >> 11:
-            raise OperationError("text must not have lone surrogates")
-    return 0
+cdef str flaw_in_name(str name):
+    """What keeps the string from being a key of an object, or None."""
+    if has_surrogate(name):
+        return "text must not have lone surrogates"
+    if name == "__proto__":
+        return "the key '__proto__' is not allowed"
+    return None
 
 
-cdef int check_value(object value, Py_ssize_t room) except -1:
-    """Refuses what is no JSON value, or one of more than `room` levels."""
+cdef str flaw_in(object value, Py_ssize_t room):
+    """What keeps the value from being a JSON value of at most `room` levels, or None.
+
+    No exception, since those who ask know better where the value is.
+    """
     cdef int overflow = 0
     cdef Py_ssize_t at = 0
     cdef Py_ssize_t i
     cdef PyObject *key = NULL
     cdef PyObject *inner = NULL
-    if value is None or value is True or value is False:
-        return 0
+    cdef str flaw = None
+    if value is True or value is None or value is False:
+        return None
     if PyUnicode_CheckExact(value):
-        return check_text(value)
+        return "text must not have lone surrogates" if has_surrogate(value) else None
     if PyLong_CheckExact(value):
         PyLong_AsLongLongAndOverflow(value, &overflow)
         if overflow < 0 or (overflow > 0 and value > LARGEST):
-            raise OperationError("an integer must be representable in 64 bits")
-        return 0
+            return "an integer must be representable in 64 bits"
+        return None
     if PyFloat_CheckExact(value):
-        if not isfinite(PyFloat_AS_DOUBLE(value)):
-            raise OperationError("a number must be finite")
-        return 0
-    if room <= 0 and (PyList_CheckExact(value) or PyDict_CheckExact(value)):
-        raise OperationError("the document would be nested too deeply")
+        return None if isfinite(PyFloat_AS_DOUBLE(value)) else "a number must be finite"
     if PyList_CheckExact(value):
+        if room <= 0:
+            return "the document would be nested too deeply"
         for i in range(PyList_GET_SIZE(value)):
-            check_value(<object> PyList_GET_ITEM(value, i), room - 1)
-        return 0
+            flaw = flaw_in(<object> PyList_GET_ITEM(value, i), room - 1)
+            if flaw is not None:
+                return flaw
+        return None
     if PyDict_CheckExact(value):
+        if room <= 0:
+            return "the document would be nested too deeply"
         while PyDict_Next(value, &at, &key, &inner):
             if not PyUnicode_CheckExact(<object> key):
-                raise OperationError("the keys of an object must be strings")
-            if (<str> <object> key) == "__proto__":
-                raise OperationError("the key '__proto__' is not allowed")
-            check_text(<str> <object> key)
-            check_value(<object> inner, room - 1)
-        return 0
-    raise OperationError(f"a value must be JSON, not {type(value).__name__}")
+                return "the keys of an object must be strings"
+            flaw = flaw_in_name(<str> <object> key)
+            if flaw is None:
+                flaw = flaw_in(<object> inner, room - 1)
+            if flaw is not None:
+                return flaw
+        return None
+    return f"a value must be JSON, not {type(value).__name__}"
+
+
+cdef int check_value(object value, Py_ssize_t room) except -1:
+    """Refuses what is no JSON value, or one of more than `room` levels."""
+    cdef str flaw = flaw_in(value, room)
+    if flaw is not None:
+        raise OperationError(flaw)
+    return 0
+
+
+cdef inline bint is_container(object value) noexcept:
+    return PyDict_CheckExact(value) or PyList_CheckExact(value)
 
 
 cdef object copy_value(object value):
@@ -106,21 +114,19 @@ cdef object copy_value(object value):
     cdef PyObject *inner = NULL
     cdef list items
     cdef dict members
-    cdef object copy
-    if PyList_CheckExact(value):
-        items = PyList_New(PyList_GET_SIZE(value))
-        for i in range(PyList_GET_SIZE(value)):
-            copy = copy_value(<object> PyList_GET_ITEM(value, i))
-            Py_INCREF(copy)
-            PyList_SET_ITEM(items, i, copy)
-        return items
+    # Copied in one go and then gone through: most members are no containers and stay as they are.
     if PyDict_CheckExact(value):
-        # Copied in one go and then gone through: most members are no containers and stay as they are.
         members = PyDict_Copy(value)
         while PyDict_Next(value, &at, &key, &inner):
-            if PyDict_CheckExact(<object> inner) or PyList_CheckExact(<object> inner):
+            if is_container(<object> inner):
                 members[<object> key] = copy_value(<object> inner)
         return members
+    if PyList_CheckExact(value):
+        items = PyList_GetSlice(value, 0, PyList_GET_SIZE(value))
+        for i in range(PyList_GET_SIZE(items)):
+            if is_container(<object> PyList_GET_ITEM(items, i)):
+                items[i] = copy_value(<object> PyList_GET_ITEM(items, i))
+        return items
     return value
 
 
@@ -156,7 +162,7 @@ cdef bint same_value(object left, object right) except -1:
         if not PyDict_CheckExact(right) or PyDict_Size(left) != PyDict_Size(right):
             return False
         while PyDict_Next(left, &at, &key, &inner):
-            other = PyDict_GetItem(right, <object> key)
+            other = PyDict_GetItemWithError(right, <object> key)
             if other == NULL or not same_value(<object> inner, <object> other):
                 return False
         return True
@@ -193,7 +199,7 @@ cdef object member(object container, PyObject *name, int64_t index):
             return <object> PyList_GET_ITEM(container, index)
         return ABSENT
     if PyDict_CheckExact(container):
-        value = PyDict_GetItem(container, <object> name)
+        value = PyDict_GetItemWithError(container, <object> name)
         if value != NULL:
             return <object> value
     return ABSENT

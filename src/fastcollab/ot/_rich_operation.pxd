@@ -75,8 +75,6 @@ cdef inline int64_t left_in(const Cursor *cursor) noexcept:
     return cursor.operation.components[cursor.index].length - cursor.offset
 
 
-cdef int64_t LONGEST  # the largest length or position: the largest integer that JavaScript counts exactly
-
 cdef int append(Operation *operation, Kind kind, int64_t length, object content, object attributes) except -1
 cdef int advance(Cursor *cursor, int64_t length) except -1
 cdef int append_next(Operation *result, Cursor *cursor, int64_t length, object attributes) except -1

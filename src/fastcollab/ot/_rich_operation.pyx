@@ -8,27 +8,20 @@ reference to; many components may share one dict of attributes, so none is chang
 from cpython.dict cimport PyDict_CheckExact, PyDict_Next, PyDict_SetItem, PyDict_Size
 from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact
-from cpython.mem cimport PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_Substring
 from libc.stdint cimport int64_t
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp
 
+from fastcollab.ot._arguments cimport LONGEST, length_of
+from fastcollab.ot._arguments cimport refusal as refusal_at
+from fastcollab.ot._arrays cimport grow
 from fastcollab.ot._rich_values cimport Step, copy_value, equal_attributes, path_to, weigh, weigh_attributes
 from fastcollab.ot._unicode cimport (
-    PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, has_surrogate, utf16_index, utf16_length,
+    PyUnicode_Append, PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, has_surrogate, utf16_index, utf16_length,
 )
 from fastcollab.ot.errors import OperationError
-
-cdef extern from "Python.h":
-    # Replaces *left by the concatenation, in place where *left has no other owner; NULL in *left on error.
-    void PyUnicode_Append(PyObject **left, PyObject *right)
-    # Sets no exception if the value is exactly an `int`.
-    int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) noexcept
-
-# The largest length or position: the largest integer that JavaScript counts exactly.
-LONGEST = (<int64_t> 1 << 53) - 1
 
 cdef str ATTRIBUTES = "attributes"
 cdef str DELETES = "delete"
@@ -40,21 +33,12 @@ cdef str RETAINS = "retain"
 # -- the array of components --------------------------------------------------------------------------------
 
 cdef int reserve(Operation *operation, Py_ssize_t capacity) except -1:
-    """Makes room for `capacity` components, at least doubling it so that appending stays linear."""
-    cdef Component *components
-    if capacity <= operation.capacity:
-        return 0
-    capacity = max(capacity, 2 * operation.capacity)
-    if operation.components == operation.inline_components:
-        components = <Component *> PyMem_Malloc(capacity * sizeof(Component))
-        if components != NULL:
-            memcpy(components, operation.inline_components, operation.count * sizeof(Component))
-    else:
-        components = <Component *> PyMem_Realloc(operation.components, capacity * sizeof(Component))
-    if components == NULL:
-        raise MemoryError
-    operation.components = components
-    operation.capacity = capacity
+    """Makes room for `capacity` components."""
+    if capacity > operation.capacity:
+        operation.components = <Component *> grow(
+            operation.components, operation.inline_components, sizeof(Component), operation.count,
+            &operation.capacity, capacity
+        )
     return 0
 
 
@@ -152,10 +136,8 @@ cdef int append_rest(Operation *result, Cursor *cursor) except -1:
 # -- between Python values and the array --------------------------------------------------------------------
 
 cdef object refusal(str reason, str argument, const Step *step, str key=None):
-    """The error for what is under `key` at `step`; the reason names the argument if it is not simply the operation."""
-    if argument != "operation":
-        reason = f"in the argument {argument!r}: {reason}"
-    return OperationError(reason, path_to(step, key))
+    """The error for what is under `key` at `step` in the argument."""
+    return refusal_at(reason, argument, path_to(step, key))
 
 
 cdef object misfit(str reason, const Operation *operation, Py_ssize_t index):
@@ -163,12 +145,9 @@ cdef object misfit(str reason, const Operation *operation, Py_ssize_t index):
     return OperationError(reason, (OPS, index) if operation.wrapped else (index,))
 
 
-cdef int64_t length_of(object value, str argument, const Step *step, str key) except -1:
-    cdef int overflow = 0
-    cdef int64_t length = -1
-    if PyLong_CheckExact(value):
-        length = PyLong_AsLongLongAndOverflow(value, &overflow)
-    if overflow != 0 or length > LONGEST or length < 0:
+cdef int64_t read_length(object value, str argument, const Step *step, str key) except -1:
+    cdef int64_t length = length_of(value) if PyLong_CheckExact(value) else -1
+    if length < 0:
         raise refusal(f"a length must be a positive integer, at most {LONGEST}", argument, step, key)
     return length
 
@@ -208,13 +187,13 @@ cdef int decode_action(object key, object value, Component *component, str argum
     component.content = <PyObject *> None
     if is_key(key, "delete", 6):
         component.kind = DELETE
-        component.length = length_of(value, argument, step, DELETES)
+        component.length = read_length(value, argument, step, DELETES)
     elif is_key(key, "retain", 6):
         if PyDict_CheckExact(value):
             raise refusal("changes inside an embed are not supported: delete it and insert another", argument, step,
                           RETAINS)
         component.kind = RETAIN
-        component.length = length_of(value, argument, step, RETAINS)
+        component.length = read_length(value, argument, step, RETAINS)
     else:
         raise refusal(f"a component must not have the key {key!r}", argument, step)
     return 0

@@ -37,20 +37,16 @@ that change in place in `_rich_live.pyx`.
 """
 
 from cpython.list cimport PyList_GET_SIZE
-from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t
 
+from fastcollab.ot._arguments cimport LONGEST, is_left, position_of
 from fastcollab.ot._rich_operation cimport (
-    DELETE, LONGEST, Component, Operation, begin, components_of, decode, decode_document, encode, is_insert, misfit,
+    DELETE, Component, Operation, begin, components_of, decode, decode_document, encode, is_insert, misfit,
     release,
 )
 from fastcollab.ot._rich_walks cimport check_span, compose_into, invert_into, transform_into
 from fastcollab.ot._rich_live import LiveRichText
 from fastcollab.ot.errors import OperationError
-
-cdef extern from "Python.h":
-    # Sets no exception if the value is exactly an `int`.
-    int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) noexcept
 
 MAX_LENGTH = LONGEST
 
@@ -61,14 +57,6 @@ DEFAULT_MAX_SIZE = 1 << 20
 # The same for the attributes of one component. They are less free than text: set on a long stretch, they are copied to
 # every piece of it that others have made, so that a short operation could make a long document.
 DEFAULT_MAX_ATTRIBUTES = 1 << 14
-
-
-cdef bint is_left(str side) except -1:
-    if side == "left":
-        return True
-    if side == "right":
-        return False
-    raise ValueError(f"side must be 'left' or 'right', not {side!r}")
 
 
 cdef class RichTextType:
@@ -133,13 +121,7 @@ cdef class RichTextType:
 
     def check_position(self, position):
         """Raises `OperationError` unless `position` is a number of UTF-16 units."""
-        cdef int overflow = 0
-        cdef int64_t units
-        if not PyLong_CheckExact(position):
-            raise OperationError(f"a position must be an integer, not {type(position).__name__}")
-        units = PyLong_AsLongLongAndOverflow(position, &overflow)
-        if overflow != 0 or units < 0 or units > LONGEST:
-            raise OperationError(f"a position must be an integer of 0 to {LONGEST}")
+        position_of(position)
 
     def apply(self, document, operation):
         """The document after the operation."""
@@ -235,12 +217,9 @@ cdef class RichTextType:
         cdef bint left = is_left(side)
         cdef Operation decoded
         cdef Component *component
-        cdef int64_t moved
+        cdef int64_t moved = position_of(position)
         cdef int64_t at = 0  # in the document as far as it is transformed
-        cdef int overflow = 0
         cdef Py_ssize_t i
-        self.check_position(position)
-        moved = PyLong_AsLongLongAndOverflow(position, &overflow)
         begin(&decoded)
         try:
             decode(operation, &decoded, "operation")

@@ -21,30 +21,23 @@ where all the work is done; `_text_documents.pyx` applies it to a text.
 """
 
 from cpython.list cimport PyList_CheckExact, PyList_GET_SIZE
-from cpython.long cimport PyLong_CheckExact
 from libc.stdint cimport int64_t
 
+from fastcollab.ot._arguments cimport LONGEST, is_left, position_of
 from fastcollab.ot._text_documents cimport apply_to, check_document, invert_into
 from fastcollab.ot._text_operations cimport (
-    DELETE, INSERT, Component, Operation, begin, compose_into, decode, encode, length_of, release, transform_into,
+    DELETE, INSERT, Component, Operation, begin, compose_into, decode, encode, release, transform_into,
 )
 from fastcollab.ot._text_documents import LiveText
-from fastcollab.ot._text_operations import MAX_LENGTH
 from fastcollab.ot.errors import OperationError
+
+MAX_LENGTH = LONGEST
 
 # What `check` lets through unless told otherwise. Transformation is linear in the number of components, so
 # this many against a history of a thousand operations is a matter of tenths of a second.
 DEFAULT_MAX_COMPONENTS = 10_000
 # Code points of text in one operation, inserted or named in deletes.
 DEFAULT_MAX_TEXT = 1 << 20
-
-
-cdef bint is_left(str side) except -1:
-    if side == "left":
-        return True
-    if side == "right":
-        return False
-    raise ValueError(f"side must be 'left' or 'right', not {side!r}")
 
 
 cdef class TextType:
@@ -101,10 +94,7 @@ cdef class TextType:
 
     def check_position(self, position):
         """Raises `OperationError` unless `position` is a number of characters."""
-        if not PyLong_CheckExact(position):
-            raise OperationError(f"a position must be an integer, not {type(position).__name__}")
-        if length_of(position) < 0:
-            raise OperationError(f"a position must be an integer of 0 to {MAX_LENGTH}")
+        position_of(position)
 
     def apply(self, document, operation):
         """The document after the operation.
@@ -191,11 +181,9 @@ cdef class TextType:
         cdef bint left = is_left(side)
         cdef Operation decoded
         cdef Component *component
-        cdef int64_t moved
+        cdef int64_t moved = position_of(position)
         cdef int64_t at = 0  # in the document as far as it is transformed
         cdef Py_ssize_t i
-        self.check_position(position)
-        moved = length_of(position)
         begin(&decoded)
         try:
             decode(operation, &decoded, "operation")

@@ -20,8 +20,10 @@ from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_Join, PyUnicode_Sub
 from libc.stdint cimport int64_t
 
 from fastcollab.ot._text_operations cimport (
-    DELETE, INSERT, SKIP, CodePoint, Component, Operation, PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND,
-    PyUnicode_READ, append, begin, decode, encode, has_surrogate, release,
+    DELETE, INSERT, SKIP, Component, Operation, append, begin, decode, encode, release,
+)
+from fastcollab.ot._unicode cimport (
+    CodePoint, PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ, has_surrogate,
 )
 from fastcollab.ot.errors import OperationError
 

@@ -2,16 +2,8 @@
 
 from cpython.mem cimport PyMem_Free
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_XDECREF
+from cpython.ref cimport Py_XDECREF, Py_XINCREF
 from libc.stdint cimport int64_t
-
-cdef extern from "Python.h":
-    # Cython takes its own name for this C type to mean a `str` of one character; here it is a number.
-    ctypedef unsigned int CodePoint "Py_UCS4"
-    int PyUnicode_KIND(object text) noexcept
-    void *PyUnicode_DATA(object text) noexcept
-    CodePoint PyUnicode_READ(int kind, const void *data, Py_ssize_t index) noexcept
-    Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
 
 cdef enum:
     # Operations of at most so many components need no memory from the heap. Typing makes two or three.
@@ -49,9 +41,29 @@ cdef inline void release(Operation *operation) noexcept:
         PyMem_Free(operation.components)
 
 
-cdef bint has_surrogate(str text) noexcept
-cdef int64_t length_of(object value) noexcept
-cdef int append(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1
+cdef int reserve(Operation *operation, Py_ssize_t capacity) except -1
+cdef int merge(Component *last, int64_t length, PyObject *text) except -1
+
+
+cdef inline int push(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1:
+    """Adds a component that may not be merged with the last one. `text` is borrowed."""
+    if operation.count == operation.capacity:
+        reserve(operation, operation.count + 1)
+    Py_XINCREF(text)
+    operation.components[operation.count] = Component(kind, length, text)
+    operation.count += 1
+    return 0
+
+
+cdef inline int append(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1:
+    """Adds a component, merged with the last one if that is of the same kind. `text` is borrowed."""
+    if length == 0:
+        return 0
+    if operation.count and operation.components[operation.count - 1].kind == kind:
+        return merge(&operation.components[operation.count - 1], length, text)
+    return push(operation, kind, length, text)
+
+
 cdef int decode(object value, Operation *operation, str argument, bint strict=*) except -1
 cdef list encode(Operation *operation)
 cdef int transform_into(Operation *result, Operation *operation, Operation *other, bint left) except -1

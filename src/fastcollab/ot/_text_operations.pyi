@@ -1,3 +1,1 @@
-from typing import Final
-
-MAX_LENGTH: Final[int]
+"""Nothing of this module is for Python."""

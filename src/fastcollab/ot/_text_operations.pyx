@@ -11,28 +11,26 @@ consume the same characters:
 All this is linear in the number of components.
 """
 
-from cpython.dict cimport PyDict_CheckExact, PyDict_Next, PyDict_Size
+from cpython.dict cimport PyDict_CheckExact, PyDict_Next
 from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE, PyList_New, PyList_SET_ITEM
 from cpython.long cimport PyLong_CheckExact
-from cpython.mem cimport PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport PyObject
-from cpython.ref cimport Py_INCREF, Py_XDECREF, Py_XINCREF
+from cpython.ref cimport Py_CLEAR, Py_INCREF
 from cpython.unicode cimport PyUnicode_CheckExact, PyUnicode_Substring
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
+from fastcollab.ot._arguments cimport LONGEST, length_of, refusal
+from fastcollab.ot._arrays cimport grow
+from fastcollab.ot._unicode cimport (
+    PyUnicode_Append, PyUnicode_DATA, PyUnicode_GET_LENGTH, PyUnicode_KIND, PyUnicode_READ, has_surrogate,
+)
 from fastcollab.ot.errors import OperationError
 
 cdef extern from "Python.h":
-    # Replaces *left by the concatenation, in place where *left has no other owner; NULL in *left on error.
-    void PyUnicode_Append(PyObject **left, PyObject *right)
-    # Sets no exception if the value is exactly an `int`.
-    int64_t PyLong_AsLongLongAndOverflow(object value, int *overflow) noexcept
+    # What `PyDict_Size` gives of what is known to be a dict, without a call.
+    Py_ssize_t PyDict_GET_SIZE(object dictionary) noexcept
 
-# The largest length or position: the largest integer that JavaScript counts exactly.
-cdef int64_t LONGEST = (<int64_t> 1 << 53) - 1
-MAX_LENGTH = LONGEST
-cdef str NO_LENGTH = f"a length must be a positive integer, at most {MAX_LENGTH}"
+cdef str NO_LENGTH = f"a length must be a positive integer, at most {LONGEST}"
 
 cdef struct Cursor:
     # A place in an operation: before the character `offset` of the component `index`.
@@ -44,57 +42,33 @@ cdef struct Cursor:
 # -- the array of components --------------------------------------------------------------------------------
 
 cdef int reserve(Operation *operation, Py_ssize_t capacity) except -1:
-    """Makes room for `capacity` components, at least doubling it so that appending stays linear."""
-    cdef Component *components
-    if capacity <= operation.capacity:
+    """Makes room for `capacity` components."""
+    if capacity > operation.capacity:
+        operation.components = <Component *> grow(
+            operation.components, operation.inline_components, sizeof(Component), operation.count,
+            &operation.capacity, capacity
+        )
+    return 0
+
+
+cdef int merge(Component *last, int64_t length, PyObject *text) except -1:
+    """Adds to a component what continues it."""
+    last.length += length
+    if last.length > LONGEST:
+        raise OperationError("the operation spans more characters than can be counted")
+    if last.text == NULL:
         return 0
-    capacity = max(capacity, 2 * operation.capacity)
-    if operation.components == operation.inline_components:
-        components = <Component *> PyMem_Malloc(capacity * sizeof(Component))
-        if components != NULL:
-            memcpy(components, operation.inline_components, operation.count * sizeof(Component))
+    if text != NULL:
+        PyUnicode_Append(&last.text, text)
+        if last.text == NULL:
+            raise MemoryError
     else:
-        components = <Component *> PyMem_Realloc(operation.components, capacity * sizeof(Component))
-    if components == NULL:
-        raise MemoryError
-    operation.components = components
-    operation.capacity = capacity
+        # A delete that names its text, and one that does not: together they cannot.
+        Py_CLEAR(last.text)
     return 0
 
 
-cdef inline int push(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1:
-    """Adds a component that may not be merged with the last one. `text` is borrowed."""
-    if operation.count == operation.capacity:
-        reserve(operation, operation.count + 1)
-    Py_XINCREF(text)
-    operation.components[operation.count] = Component(kind, length, text)
-    operation.count += 1
-    return 0
-
-
-cdef int append(Operation *operation, Kind kind, int64_t length, PyObject *text) except -1:
-    """Adds a component, merged with the last one if that is of the same kind. `text` is borrowed."""
-    cdef Component *last
-    if length == 0:
-        return 0
-    if operation.count and operation.components[operation.count - 1].kind == kind:
-        last = &operation.components[operation.count - 1]
-        last.length += length
-        if last.length > LONGEST:
-            raise OperationError("the operation spans more characters than can be counted")
-        if kind == INSERT or (last.text != NULL and text != NULL):
-            PyUnicode_Append(&last.text, text)
-            if last.text == NULL:
-                raise MemoryError
-        else:
-            # A delete that names its text beside one that does not: together they cannot.
-            Py_XDECREF(last.text)
-            last.text = NULL
-        return 0
-    return push(operation, kind, length, text)
-
-
-cdef int append_part(Operation *operation, const Component *source, int64_t start, int64_t length) except -1:
+cdef inline int append_part(Operation *operation, const Component *source, int64_t start, int64_t length) except -1:
     """Appends the `length` characters of `source` from `start` on, as a component of its kind."""
     if source.text == NULL or length == source.length:
         return append(operation, source.kind, length, source.text)
@@ -129,80 +103,6 @@ cdef int append_rest(Operation *operation, Cursor *cursor) except -1:
 
 # -- between Python values and the array --------------------------------------------------------------------
 
-cdef bint has_surrogate(str text) noexcept:
-    """Whether a code point of U+D800 to U+DFFF is in `text`."""
-    cdef int kind = PyUnicode_KIND(text)
-    cdef const void *data = PyUnicode_DATA(text)
-    cdef Py_ssize_t i
-    cdef bint found = False
-    # A constant width and no branch in the loops, so that the compiler looks at many characters at once.
-    if kind == 2:
-        for i in range(PyUnicode_GET_LENGTH(text)):
-            found |= PyUnicode_READ(2, data, i) >> 11 == 0xD800 >> 11
-    elif kind == 4:
-        for i in range(PyUnicode_GET_LENGTH(text)):
-            found |= PyUnicode_READ(4, data, i) >> 11 == 0xD800 >> 11
-    return found
-
-
-cdef object refusal(str reason, str argument, tuple path):
-    """The error for `argument`; the reason names it if it is not simply the operation."""
-    if argument != "operation":
-        reason = f"in the argument {argument!r}: {reason}"
-    return OperationError(reason, path)
-
-
-cdef int64_t length_of(object value) noexcept:
-    """The length that the integer `value` is (0 included), or -1 if it is none that JavaScript can count."""
-    cdef int overflow = 0
-    cdef int64_t length = PyLong_AsLongLongAndOverflow(value, &overflow)
-    if overflow != 0 or length > LONGEST or length < 0:
-        return -1
-    return length
-
-
-cdef int decode_component(object value, Component *component, str argument, Py_ssize_t index) except -1:
-    """Reads one component, with `text` borrowed from `value`; an empty one has length 0."""
-    cdef PyObject *key = NULL
-    cdef PyObject *inner = NULL
-    cdef Py_ssize_t at = 0
-    cdef object amount
-    component.text = NULL
-    if PyLong_CheckExact(value):
-        component.kind = SKIP
-        component.length = length_of(value)
-        if component.length < 0:
-            raise refusal(NO_LENGTH, argument, (index,))
-        return 0
-    if PyUnicode_CheckExact(value):
-        component.kind = INSERT
-        amount = value
-    elif PyDict_CheckExact(value):
-        # Reading the only entry runs no code of the key's type, which looking up "d" might.
-        if PyDict_Size(value) != 1 or not PyDict_Next(value, &at, &key, &inner) or not is_d(<object> key):
-            raise refusal('an object component must have exactly the key "d"', argument, (index,))
-        component.kind = DELETE
-        amount = <object> inner
-        if PyLong_CheckExact(amount):
-            component.length = length_of(amount)
-            if component.length < 0:
-                raise refusal(NO_LENGTH, argument, (index, "d"))
-            return 0
-        if not PyUnicode_CheckExact(amount):
-            raise refusal("a delete must have a length or the deleted text", argument, (index, "d"))
-    else:
-        raise refusal(
-            f"a component must be an integer, a string or an object, not {type(value).__name__}", argument,
-            (index,)
-        )
-    if has_surrogate(amount):
-        raise refusal("text must not have lone surrogates", argument,
-                      (index,) if component.kind == INSERT else (index, "d"))
-    component.text = <PyObject *> amount
-    component.length = PyUnicode_GET_LENGTH(amount)
-    return 0
-
-
 cdef inline bint is_d(object key) noexcept:
     return (
         PyUnicode_CheckExact(key)
@@ -211,9 +111,63 @@ cdef inline bint is_d(object key) noexcept:
     )
 
 
+cdef int refuse_component(object value, str argument, Py_ssize_t index) except -1:
+    """Raises what is wrong with a component that is none."""
+    cdef object amount
+    if PyLong_CheckExact(value):
+        raise refusal(NO_LENGTH, argument, (index,))
+    if PyUnicode_CheckExact(value):
+        raise refusal("text must not have lone surrogates", argument, (index,))
+    if not PyDict_CheckExact(value):
+        raise refusal(
+            f"a component must be an integer, a string or an object, not {type(value).__name__}", argument,
+            (index,)
+        )
+    # Looking at the only entry runs no code of the key's type, which looking up "d" might.
+    if PyDict_GET_SIZE(value) != 1 or not is_d(next(iter(value))):
+        raise refusal('an object component must have exactly the key "d"', argument, (index,))
+    amount = value["d"]
+    if PyLong_CheckExact(amount):
+        raise refusal(NO_LENGTH, argument, (index, "d"))
+    if PyUnicode_CheckExact(amount):
+        raise refusal("text must not have lone surrogates", argument, (index, "d"))
+    raise refusal("a delete must have a length or the deleted text", argument, (index, "d"))
+
+
+cdef inline bint read_amount(object value, Component *component) noexcept:
+    """Reads a length, or text with its length, borrowed; False if `value` is neither."""
+    if PyLong_CheckExact(value):
+        component.text = NULL
+        component.length = length_of(value)
+        return component.length >= 0
+    if not PyUnicode_CheckExact(value) or has_surrogate(value):
+        return False
+    component.text = <PyObject *> value
+    component.length = PyUnicode_GET_LENGTH(value)
+    return True
+
+
+cdef inline bint read_component(object value, Component *component) noexcept:
+    """Reads a component, with `text` borrowed; an empty one has length 0. False if `value` is none."""
+    cdef PyObject *key = NULL
+    cdef PyObject *inner = NULL
+    cdef Py_ssize_t at = 0
+    if not PyDict_CheckExact(value):
+        component.kind = SKIP if PyLong_CheckExact(value) else INSERT
+        return read_amount(value, component)
+    component.kind = DELETE
+    # Reading the only entry runs no code of the key's type, which looking up "d" might.
+    return (
+        PyDict_GET_SIZE(value) == 1
+        and PyDict_Next(value, &at, &key, &inner)
+        and is_d(<object> key)
+        and read_amount(<object> inner, component)
+    )
+
+
 cdef int decode(object value, Operation *operation, str argument, bint strict=True) except -1:
     """Reads an operation into `operation`, which has begun; if `strict`, refuses all but normal form."""
-    cdef Component component
+    cdef Component component = Component(SKIP, 0, NULL)
     cdef Py_ssize_t i
     cdef Py_ssize_t count
     cdef int64_t before = 0  # characters that the operation spans in the document before it,
@@ -223,7 +177,8 @@ cdef int decode(object value, Operation *operation, str argument, bint strict=Tr
     count = PyList_GET_SIZE(value)
     reserve(operation, count)
     for i in range(count):
-        decode_component(<object> PyList_GET_ITEM(value, i), &component, argument, i)
+        if not read_component(<object> PyList_GET_ITEM(value, i), &component):
+            refuse_component(<object> PyList_GET_ITEM(value, i), argument, i)
         if component.kind != INSERT:
             before += component.length
         if component.kind != DELETE:
@@ -278,6 +233,7 @@ cdef int transform_into(Operation *result, Operation *operation, Operation *othe
     cdef int64_t rest
     cdef int64_t step
     cdef Py_ssize_t i
+    reserve(result, operation.count + other.count)
     for i in range(other.count):
         theirs = &other.components[i]
         if theirs.kind == INSERT:
@@ -311,6 +267,7 @@ cdef int compose_into(Operation *result, Operation *first, Operation *second) ex
     cdef int64_t offset
     cdef int64_t step
     cdef Py_ssize_t i
+    reserve(result, first.count + second.count)
     for i in range(second.count):
         later = &second.components[i]
         if later.kind == INSERT:

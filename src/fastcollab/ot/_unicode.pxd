@@ -1,4 +1,6 @@
-"""Reading `str` as it is stored: its width, its code points, and how long it is in UTF-16."""
+"""`str` as it is stored: its width, its code points, and how long it is in UTF-16."""
+
+from cpython.object cimport PyObject
 
 cdef extern from "Python.h":
     # Cython takes its own name for this C type to mean a `str` of one character; here it is a number.
@@ -7,6 +9,8 @@ cdef extern from "Python.h":
     void *PyUnicode_DATA(object text) noexcept
     CodePoint PyUnicode_READ(int kind, const void *data, Py_ssize_t index) noexcept
     Py_ssize_t PyUnicode_GET_LENGTH(object text) noexcept
+    # Replaces *left by the concatenation, in place where *left has no other owner; NULL in *left on error.
+    void PyUnicode_Append(PyObject **left, PyObject *right)
 
 
 cdef inline bint has_surrogate(str text) noexcept:

@@ -5,7 +5,6 @@ documents can be long does better with a method ``open(content)`` of its own, wh
 has one. `open_document` gives a `LiveDocument` for every type: its own, or one that replaces the whole document.
 """
 
-from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 import orjson
@@ -35,16 +34,10 @@ class LiveDocument(Protocol):
 
 
 class WholeDocument:
-    """A live document that is replaced as a whole, by the type's functions.
+    """A live document that is replaced as a whole, by the type's functions."""
 
-    `apply` takes the place of the type's, where there is one that need not keep the old document and the new one apart.
-    """
-
-    def __init__(
-        self, document_type: DocumentType, content: Any, apply: Callable[[Any, Any], Any] | None = None
-    ) -> None:
+    def __init__(self, document_type: DocumentType, content: Any) -> None:
         self._type = document_type
-        self._apply = document_type.apply if apply is None else apply
         self._content = content
 
     def content(self) -> Any:
@@ -56,7 +49,7 @@ class WholeDocument:
         return len(self._content.encode() if isinstance(self._content, str) else orjson.dumps(self._content))
 
     def apply(self, operation: Any) -> Any:
-        content = self._apply(self._content, operation)
+        content = self._type.apply(self._content, operation)
         inverse = self._type.invert(operation, self._content)
         self._content = content
         return inverse

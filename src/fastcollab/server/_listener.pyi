@@ -1,4 +1,5 @@
 from collections import deque
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 from picows import WSListener
@@ -8,6 +9,8 @@ from ..core.session import Session
 from ._fanout import Member
 from ._outbox import Outbox
 from ._pump import Pump
+
+def deliver(recipients: Iterable[Session], message: bytes) -> list[Connection]: ...
 
 class ConnectionHandler(Protocol):
     def opened(self, connection: Connection) -> None: ...

@@ -27,7 +27,7 @@ from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransp
 
 from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_f32, load_u16
 from ._fanout cimport Member
-from ._outbox cimport Outbox
+from ._outbox cimport Outbox, framed
 from ._pump cimport Pump, monotonic_ns
 
 cdef enum CloseStatus:
@@ -42,6 +42,20 @@ cdef Py_ssize_t MAX_REASON = 123  # of a control frame's 125 bytes, two are the 
 cdef inline bint may_be_received(int code) noexcept:
     """Whether a peer may send this code in a close frame (RFC 6455, 7.4)."""
     return (1000 <= code <= 1003) or (1007 <= code <= 1014) or (3000 <= code <= 4999)
+
+
+def deliver(recipients, bytes message) -> list:
+    """Sends a text message to the connections of these sessions, those that have one. Returns the connections for which
+    too much waits, which are to be closed.
+    """
+    cdef Connection connection
+    cdef bytes frame = framed(WSMsgType.TEXT, message)
+    cdef list overfull = []
+    for session in recipients:
+        connection = session.shell
+        if connection is not None and not connection.outbox.send_text(frame):
+            overfull.append(connection)
+    return overfull
 
 
 cdef class Connection(WSListener):
@@ -92,7 +106,7 @@ cdef class Connection(WSListener):
         transport.response = None
         # A mark of zero: `pause_writing` as soon as the socket does not take all.
         transport.underlying_transport.set_write_buffer_limits(high=0)
-        self.outbox = Outbox(transport, self.max_backlog)
+        self.outbox = Outbox(transport, self.pump.cork, self.max_backlog)
         self.fd = self.pump.add(transport.underlying_transport)
         self.handler.opened(self)
 
@@ -106,6 +120,7 @@ cdef class Connection(WSListener):
         elif frame.msg_type == WSMsgType.BINARY and frame.fin and self.fragments is None:
             self.receive_record(<uint8_t*> frame.payload_ptr, frame.payload_size)
         elif frame.msg_type == WSMsgType.PING:
+            self.outbox.flush()
             transport.send_pong(frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.PONG:
             pass
@@ -161,6 +176,7 @@ cdef class Connection(WSListener):
         # A selection is told first, since what is put may be sent on at once.
         if not is_cursor and not self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10)):
             return 0
+        self.pump.cursors += 1
         due = self.active.channel.put(self.active, is_cursor, data, size)
         self.pump.schedule(self.active.channel, due)
         return 0
@@ -210,6 +226,7 @@ cdef class Connection(WSListener):
         """Answers a close frame, or takes it as the answer to ours; then the TCP connection ends."""
         cdef int code = <int> frame.get_close_code() if frame.payload_size else <int> NORMAL
         self.closing = True
+        self.outbox.flush()
         if not may_be_received(code):
             transport.send_close(<WSCloseCode> PROTOCOL_ERROR, b"the close code is not allowed")
         elif not transport.is_close_frame_sent:
@@ -253,6 +270,7 @@ cdef class Connection(WSListener):
         return 0
 
     cdef int send_close(self, int code, str reason) except -1:
+        self.outbox.flush()
         self.outbox.transport.send_close(<WSCloseCode> code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
         return 0
 

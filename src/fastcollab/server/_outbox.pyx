@@ -7,24 +7,81 @@ to have it closed (rule L2).
 *Binary* is newest-wins: cursors. It is sent only while nothing waits (`writable`); who skips a connection that
 is not writable owes it the newest state when it is writable again (B10). So a slow reader costs the gateway no
 memory and is shown no past.
+
+A write is a system call, which costs more than everything else that is done for a message. So there is a *cork*: while
+it is in, text is gathered, and each connection gets all of its own with one write when the cork is drawn. Thirty
+people whose operations come in together are each sent one piece instead of thirty. A message to many is framed once,
+and its frame is shared until it is joined to the others of a connection. The lanes keep their order: what is binary,
+and what closes a connection, goes out behind the text that was sent before it.
 """
 
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
-from cpython.bytes cimport PyBytes_AS_STRING
+import logging
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 from picows.picows cimport WSMsgType, WSTransport
 
-from .._binary cimport HEADROOM
+log = logging.getLogger(__name__)
 
-cdef Py_ssize_t COPIED_BY_PICOWS = 8192
+#: How much a connection's text may be before it leaves in spite of the cork: from here on a write is worth its price.
+cdef Py_ssize_t CORKED_AT_MOST = 65536
+
+
+cdef bytes framed(WSMsgType kind, bytes message):
+    """The message as a frame of a server, which is not masked."""
+    cdef Py_ssize_t size = len(message)
+    cdef Py_ssize_t extended = 0 if size < 126 else 2 if size < 65536 else 8
+    cdef Py_ssize_t index
+    cdef bytes frame = PyBytes_FromStringAndSize(NULL, 2 + extended + size)
+    cdef uint8_t* header = <uint8_t*> PyBytes_AS_STRING(frame)
+    header[0] = <uint8_t> (0x80 | <int> kind)
+    header[1] = <uint8_t> (size if extended == 0 else 126 if extended == 2 else 127)
+    for index in range(extended):
+        header[2 + index] = <uint8_t> (size >> 8 * (extended - 1 - index))
+    memcpy(header + 2 + extended, PyBytes_AS_STRING(message), size)
+    return frame
+
+
+cdef class Cork:
+    """Holds back the text that is sent by the outboxes of a gateway; it may be put in again while it is in."""
+
+    def __cinit__(self):
+        self.outboxes = []
+
+    def __enter__(self):
+        self.hold()
+
+    def __exit__(self, kind, error, traceback):
+        self.release()
+
+    cdef int hold(self) except -1:
+        self.depth += 1
+        return 0
+
+    cdef int release(self) except -1:
+        cdef Outbox outbox
+        cdef list outboxes
+        self.depth -= 1
+        if self.depth or not self.outboxes:
+            return 0
+        outboxes, self.outboxes = self.outboxes, []
+        for outbox in outboxes:
+            try:
+                outbox.flush()
+            except Exception:
+                # The transport is closing under us; the others must not suffer. Its end is reported by itself.
+                log.debug("a socket refused what was held back for it", exc_info=True)
+        return 0
 
 
 cdef class Outbox:
     """The sending side of a connection; `bound` is the most that may wait for it, in bytes."""
 
-    def __cinit__(self, WSTransport transport not None, Py_ssize_t bound):
+    def __cinit__(self, WSTransport transport not None, Cork cork not None, Py_ssize_t bound):
         self.transport = transport
         self.buffered = transport.underlying_transport.get_write_buffer_size
+        self.cork = cork
         self.bound = bound
         self.writable = True
 
@@ -36,7 +93,7 @@ cdef class Outbox:
     @property
     def backlog(self):
         """How many bytes wait to be sent."""
-        return 0 if self.transport is None else self.buffered()
+        return 0 if self.transport is None else self.buffered() + self.corked_size
 
     def pause(self) -> None:
         """The transport has begun to keep what the socket does not take."""
@@ -50,47 +107,66 @@ cdef class Outbox:
         """The connection is gone."""
         self.transport = None
         self.buffered = None
+        self.corked = None
+        self.corked_size = 0
         self.writable = False
+
+    cdef bint send_text(self, bytes frame) except -1:
+        """Sends one text message, which is `framed`. False: the connection has more waiting than it may, and is to be
+        closed.
+        """
+        cdef Py_ssize_t size = len(frame)
+        if not self.is_open():
+            return True
+        if not self.writable and <Py_ssize_t> self.buffered() + self.corked_size + size > self.bound:
+            return False
+        if not self.cork.depth:
+            self._write(frame)
+            return True
+        if self.corked is None:
+            self.corked = []
+            self.cork.outboxes.append(self)
+        self.corked.append(frame)
+        self.corked_size += size
+        if self.corked_size > CORKED_AT_MOST:
+            self.flush()
+        return True
+
+    cdef int flush(self) except -1:
+        """Sends what the cork has held back."""
+        cdef list frames = self.corked
+        if frames is None:
+            return 0
+        self.corked = None
+        self.corked_size = 0
+        if self.is_open():
+            self._write(<bytes> frames[0] if len(frames) == 1 else b"".join(frames))
+        return 0
 
     cdef int send_frame(self, char* payload, Py_ssize_t size) except -1:
         """Sends one binary message; the WebSocket header is written to the HEADROOM bytes in front of `payload`."""
+        self.flush()
         self.transport.send_reuse_external_buffer(WSMsgType.BINARY, payload, size)
         return 0
 
     cdef int send_raw(self, char* data, Py_ssize_t size) except -1:
-        """Sends messages that have their WebSocket headers already, in one call. The outbox must be open."""
+        """Sends binary messages that have their WebSocket headers already, in one call. The outbox must be open."""
+        self.flush()
         self.transport._fast_write(data, size)
         return 0
 
-    cpdef bint send_text(self, bytes message) except -1:
-        """Sends one text message. False: the connection has more waiting than it may, and is to be closed."""
-        if not self.is_open():
-            return True
-        if not self.writable and <Py_ssize_t> self.buffered() + len(message) > self.bound:
-            return False
-        self._send(WSMsgType.TEXT, message)
-        return True
-
-    cpdef int send_binary(self, bytes message) except -1:
+    cdef int send_binary(self, bytes message) except -1:
         """Sends one binary message, unless the connection is closing."""
+        self.flush()
         if self.is_open():
-            self._send(WSMsgType.BINARY, message)
+            self._write(framed(WSMsgType.BINARY, message))
         return 0
 
-    cdef int _send(self, WSMsgType kind, bytes message) except -1:
-        """Sends one message, of which nothing is kept but in the transport's own copy.
+    cdef int _write(self, bytes data) except -1:
+        """Hands frames to the socket, and what it does not take to the transport, which copies it.
 
-        picows queues a longer message behind a view of its one header buffer, and the next header overwrites what
-        still waits there. So longer ones go out as one piece with their header, which is copied where it has to wait.
+        Not by picows' own `send`: it queues a longer message behind a view of its one header buffer, and the next
+        header overwrites what still waits there.
         """
-        cdef Py_ssize_t size = len(message)
-        cdef bytearray whole
-        cdef char* start
-        if size <= COPIED_BY_PICOWS:
-            self.transport.send(kind, message)
-            return 0
-        whole = PyByteArray_FromStringAndSize(NULL, HEADROOM + size)
-        start = PyByteArray_AS_STRING(whole) + HEADROOM
-        memcpy(start, PyBytes_AS_STRING(message), size)
-        self.transport.send_reuse_external_buffer(kind, start, size)
+        self.transport._fast_write(PyBytes_AS_STRING(data), len(data))
         return 0

@@ -1,5 +1,7 @@
 from libc.stdint cimport int64_t
 
+from ._outbox cimport Cork
+
 
 cdef int64_t monotonic_ns() noexcept nogil
 
@@ -15,6 +17,7 @@ cdef class Task:
 cdef class Pump:
     cdef:
         object loop
+        readonly Cork cork           # is in while sockets are read
         int sockets                  # an epoll set of all sockets that are read here; -1: there is no epoll
         dict sources                 # by file descriptor: (get_buffer, buffer_updated, transport)
         list queue                   # tasks that wait for their time
@@ -23,8 +26,8 @@ cdef class Pump:
         bint reading                 # sockets are being read: tasks wait until all are
         readonly bint polling        # sockets are read by the timer, not when they become readable
         int64_t next_poll, poll_interval
-        int64_t counted_since        # start of the window in which reads are counted
-        Py_ssize_t reads
+        int64_t counted_since        # start of the window in which cursors are counted
+        Py_ssize_t cursors           # counted by those who take them in
 
     cdef int schedule(self, Task task, int64_t due) except -1
     cdef int run_due(self, int64_t now) except -1

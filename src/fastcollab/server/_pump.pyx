@@ -9,7 +9,8 @@ the others.
 So the sockets of all connections are in an epoll set of the pump's own, and the event loop watches that set, as one
 descriptor. While little comes in, the loop wakes the pump at once (*waiting*). When much comes in, the pump takes the
 set off the loop and looks into it by a timer, every 1 to 4 ms, so that one look finds many sockets (*polling*); it goes
-back when the flood ebbs. What arrives is handed to the transport's protocol just as the event loop would: framing,
+back when the flood ebbs. Only cursors make it so: who sends an operation waits for the answer, and would wait for the
+look. What arrives is handed to the transport's protocol just as the event loop would: framing,
 limits and the end of a connection remain where they were. A socket that fails or ends is given back to the loop, which
 meets the end by itself.
 
@@ -26,6 +27,8 @@ from libc.errno cimport EAGAIN, EINTR, errno
 from libc.stdint cimport int64_t, uint32_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close
+
+from ._outbox cimport Cork
 
 cdef extern from "sys/socket.h" nogil:
     ssize_t recv(int fd, void* buffer, size_t size, int flags)
@@ -56,11 +59,11 @@ cdef enum:
     READS_PER_SOCKET = 16    # and none of it the other sockets
 
 cdef int64_t SECOND = 1_000_000_000
-# While polling, each look should find so many sockets, within these bounds.
-cdef double READS_PER_POLL = 16
+# While polling, each look should find so many cursors, within these bounds.
+cdef double CURSORS_PER_POLL = 16
 cdef int64_t SHORTEST_POLL = SECOND // 1000
 cdef int64_t LONGEST_POLL = SECOND // 250
-# Reads per second at which polling pays: below, a timer would wake up more often than the sockets do.
+# Cursors per second at which polling pays: below, a timer would wake up more often than the sockets do.
 cdef double BUSY = 1_500
 cdef double CALM = 1_000
 cdef int64_t WINDOW = SECOND // 20
@@ -86,10 +89,13 @@ cdef class Task:
 
 
 cdef class Pump:
-    """Reads the sockets of a process and runs its tasks, on the event loop `loop`."""
+    """Reads the sockets of a process and runs its tasks, on the event loop `loop`. `cork` is put in while it reads, so
+    that what many sockets bring for one leaves together.
+    """
 
-    def __cinit__(self, object loop):
+    def __cinit__(self, object loop, Cork cork not None):
         self.loop = loop
+        self.cork = cork
         self.sources = {}
         self.queue = []
         self.sockets = epoll_create1(EPOLL_CLOEXEC)
@@ -147,17 +153,17 @@ cdef class Pump:
         cdef epoll_event events[EVENTS]
         cdef int ready, index, _round
         self.reading = True
+        self.cork.hold()
         try:
             for _round in range(ROUNDS):
                 ready = epoll_wait(self.sockets, events, EVENTS, 0)
                 for index in range(ready):
                     self.read_one(events[index].data.fd)
-                if ready > 0:
-                    self.reads += ready
                 if ready < EVENTS:
                     break
         finally:
             self.reading = False
+            self.cork.release()
         return 0
 
     cdef int read_one(self, int fd) except -1:
@@ -196,15 +202,15 @@ cdef class Pump:
             transport.resume_reading()
 
     cdef int choose_mode(self, int64_t now) except -1:
-        """Waits or polls, by how many reads there were in the last window."""
+        """Waits or polls, by how many cursors came in the last window."""
         cdef int64_t elapsed = now - self.counted_since
         cdef int64_t interval
         cdef double rate
         if elapsed < WINDOW:
             return 0
-        rate = <double> self.reads * SECOND / elapsed
+        rate = <double> self.cursors * SECOND / elapsed
         self.counted_since = now
-        self.reads = 0
+        self.cursors = 0
         if not self.polling and rate > BUSY:
             self.polling = True
             self.loop.remove_reader(self.sockets)
@@ -214,7 +220,7 @@ cdef class Pump:
             self.polling = False
             self.loop.add_reader(self.sockets, self._on_readable)
         if self.polling:
-            interval = <int64_t> (READS_PER_POLL / rate * SECOND)
+            interval = <int64_t> (CURSORS_PER_POLL / rate * SECOND)
             self.poll_interval = max(SHORTEST_POLL, min(interval, LONGEST_POLL))
         return 0
 

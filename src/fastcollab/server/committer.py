@@ -27,7 +27,7 @@ class Committer:
     """Carries out :class:`~fastcollab.core.effects.Commit`.
 
     `carry_out` takes the effects of what was committed; `run` runs a coroutine to its end in the background; `retire`
-    is told of rooms that have nothing under way any more.
+    is told of rooms that have nothing under way any more, and `changed` of those, by id, whose document has changed.
     """
 
     def __init__(
@@ -37,11 +37,13 @@ class Committer:
         carry_out: Callable[[list[Effect]], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
         retire: Callable[[Room], None],
+        changed: Callable[[str], None],
     ) -> None:
         self._documents = documents
         self._carry_out = carry_out
         self._run = run
         self._retire = retire
+        self._changed = changed
         #: The rooms with operations under way, each with what is done at the end of its batch.
         self._busy: dict[Room, asyncio.Future[None]] = {}
         self.idle = asyncio.Event()
@@ -96,7 +98,8 @@ class Committer:
 
     async def _append(self, room: Room) -> None:
         document = room.document
-        if document.staged:
+        changes = bool(document.staged)
+        if changes:
             try:
                 await self._documents.store.append(room.id, document.epoch, document.staged)
             except AlreadyCommitted as known:
@@ -106,6 +109,8 @@ class Committer:
                 await self._catch_up(room)
                 return
         self._carry_out(room.committed())
+        if changes:
+            self._changed(room.id)
         if document.snapshot_due:
             self._run(self._documents.keep_snapshot(room.id, document))
 
@@ -131,6 +136,7 @@ class Committer:
         except LogMoved:
             renewed = await self._documents.open(room.id, document.type.name)
             self._carry_out(room.renewed(renewed))
+            self._changed(room.id)
         else:
             document.follow(entries)
             self._carry_out(room.followed(entries))

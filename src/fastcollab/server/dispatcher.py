@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from msgspec import Raw
@@ -48,9 +48,10 @@ from fastcollab.errors import (
 from fastcollab.logs import get_logger
 from fastcollab.ports import ConnectionRegistry, LogMoved
 from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
-from fastcollab.server._listener import Connection
+from fastcollab.server._listener import Connection, deliver
+from fastcollab.server._outbox import Cork
 from fastcollab.server.auth import TokenVerifier
-from fastcollab.server.clock import instant
+from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.committer import Committer
 from fastcollab.server.documents import Documents
 from fastcollab.server.past import look_back
@@ -82,6 +83,7 @@ class Dispatcher:
         *,
         default_permission: Permission,
         default_document_type: str,
+        cork: Cork,
         grace_period: int,
         run: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
@@ -94,6 +96,7 @@ class Dispatcher:
         self._settings = settings
         self._default_permission = default_permission
         self._default_document_type = default_document_type
+        self._cork = cork
         self._run = run
         self._departures = Departures(grace_period)
         self._ending: dict[Connection, asyncio.TimerHandle] = {}
@@ -338,7 +341,11 @@ class Dispatcher:
     # --- effects ------------------------------------------------------------------------------------------------------
 
     def carry_out(self, effects: list[Effect]) -> None:
-        """Does what the core wants done, in order."""
+        """Does what the core wants done, in order. What one connection is sent by all of it leaves with one write."""
+        with self._cork:
+            self._carry_out(effects)
+
+    def _carry_out(self, effects: list[Effect]) -> None:
         for effect in effects:
             match effect:
                 case Send(recipients, payload, room_id):
@@ -365,17 +372,12 @@ class Dispatcher:
                     if session.shell is not None:
                         session.shell.close(code, reason)
 
-    def _send(self, recipients: Any, payload: messages.ServerPayload, room_id: str | None) -> None:
-        if not recipients:
-            return
-        data = messages.encode(payload, instant().unix, room_id)
-        for session in recipients:
-            connection: Connection | None = session.shell
-            if connection is not None:
-                self._send_encoded(connection, data)
+    def _send(self, recipients: Sequence[Session], payload: messages.ServerPayload, room_id: str | None) -> None:
+        if recipients:
+            self._send_encoded(recipients, messages.encode(payload, unix_ms(), room_id))
 
-    def _send_encoded(self, connection: Connection, data: bytes) -> None:
-        if not connection.outbox.send_text(data):
+    def _send_encoded(self, recipients: Sequence[Session], data: bytes) -> None:
+        for connection in deliver(recipients, data):
             connection.close(CloseCode.SLOW_CONSUMER, "too much waits to be read")
 
     def _entered(self, connection: Connection, room: Room) -> None:
@@ -422,7 +424,7 @@ class Dispatcher:
                 data = self._encode_batch(others, now.unix, room)
             else:
                 data = shared = shared or self._encode_batch(list(encoded.values()), now.unix, room)
-            self._send_encoded(member.session.shell, data)
+            self._send_encoded([member.session], data)
 
     def _encode_batch(self, updates: list[Raw], unix: int, room: Room) -> bytes:
         return messages.encode(messages.BatchSent(updates, compressed=False), unix, room.id)

@@ -12,10 +12,11 @@ from typing import Any
 
 from fastcollab import ot
 from fastcollab.core.document import Committed, Document, DocumentLimits
-from fastcollab.errors import FastcollabError, InvalidMessage, ServiceUnavailable, VersionMismatch
+from fastcollab.errors import FastcollabError, ServiceUnavailable, VersionMismatch
 from fastcollab.logs import get_logger
 from fastcollab.ot.live import open_document
 from fastcollab.ports import DocumentStore, LogMoved, Retention, StoredDocument
+from fastcollab.server.first_content import FirstContent
 
 log = get_logger(__name__)
 
@@ -23,16 +24,29 @@ log = get_logger(__name__)
 class Documents:
     """The documents of a gateway."""
 
-    def __init__(self, store: DocumentStore, limits: DocumentLimits, retention: Retention) -> None:
+    def __init__(
+        self,
+        store: DocumentStore,
+        limits: DocumentLimits,
+        retention: Retention,
+        first_content: FirstContent | None = None,
+    ) -> None:
         self.store = store
+        self._first_content = first_content
         self._limits = limits
         self._retention = retention
 
     async def open(self, room_id: str, document_type: str) -> Document:
-        """The room's document in its newest version; it is made, with this type, if there is none."""
+        """The room's document in its newest version. If there is none it is made: with what the back end gives for it,
+        else empty and of this type.
+        """
         stored = await self.store.load(room_id)
         if stored is None:
-            stored = await self.store.create(room_id, document_type, ot.types[document_type].create())
+            if self._first_content is None:
+                content = ot.types[document_type].create()
+            else:
+                document_type, content = await self._first_content.of(room_id, document_type)
+            stored = await self.store.create(room_id, document_type, content)
         document = Document(
             _type(stored),
             self._limits,
@@ -87,15 +101,16 @@ class Documents:
         return stored, await asyncio.to_thread(_content, stored)
 
     async def restoring(self, room_id: str, document: Document, version: int) -> tuple[Any, int]:
-        """The operation that brings the document back to what it was at `version`, and the version that it follows.
+        """The operation that brings the document back to what it was at `version`, and the version that it follows,
+        which is `version` itself if nothing was done since; then there is no operation.
 
-        It undoes what was done since, so that what did not change stays as it is, with the cursors in it. Raises
-        :class:`VersionMismatch` if the log does not reach back to that version, and :class:`InvalidMessage` if it is
-        the newest. The store may know newer ones already, by which the document here is not changed yet.
+        It undoes what was done since, so that what did not change stays as it is, with the cursors in it. The store may
+        know of more already, by which the document here is not changed yet. Raises :class:`VersionMismatch` if the log
+        does not reach back to that version.
         """
         epoch, newest = document.epoch, document.version
         if version == newest:
-            raise InvalidMessage("nothing has been done since that version", path="payload.version")
+            return None, version
         past, content = await self.at(room_id, version)
         entries = await self.history(room_id, epoch, version, newest)
         return await asyncio.to_thread(_undoing, _type(past), content, entries), newest

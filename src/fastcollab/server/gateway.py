@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Coroutine
 from http import HTTPStatus
 from types import TracebackType
@@ -18,15 +19,18 @@ from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import RoomSettings
 from fastcollab.core.session import SessionSettings, SessionState
-from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry
+from fastcollab.engines import open_documents
+from fastcollab.engines.memory import MemoryRegistry
 from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
-from fastcollab.ports import DocumentStore, Retention
+from fastcollab.ports import DocumentStore, LoadDocument, Retention, SaveDocument
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
+from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump, now_ns
 from fastcollab.server.auth import TokenVerifier
+from fastcollab.server.backend import Backend
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
@@ -65,15 +69,29 @@ class Gateway:
             await gateway.wait_closed()
 
     It runs on the event loop on which it is started; uvloop is the fast one.
+
+    A back end that is in the same program gives two functions, or one of them, in place of the addresses in
+    ``config.backend``: `load_document` says what a room begins with, and `save_document` is given documents when they
+    have changed.
     """
 
-    def __init__(self, config: Config, *, store: DocumentStore | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        store: DocumentStore | None = None,
+        load_document: LoadDocument | None = None,
+        save_document: SaveDocument | None = None,
+    ) -> None:
         """`store` keeps the documents, in place of the configured engine; it is closed with the gateway.
 
-        Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with."""
+        Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with, or an
+        address in place of which there is a function.
+        """
         config.require_key()
         self.config = config
         self._store = store
+        self._backend = Backend(config, load_document, save_document)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -86,12 +104,14 @@ class Gateway:
             allow_query_token=config.auth.allow_query_token,
         )
         self._registry = MemoryRegistry()
+        self._cork = Cork()
         self._dispatcher = Dispatcher(
             self._registry,
             TokenVerifier(config.auth),
             _session_settings(config),
             default_permission=Permission.of_word(config.rooms.default_permission),
             default_document_type=config.rooms.default_document_type,
+            cork=self._cork,
             grace_period=int(config.presence.grace_period * SECOND),
             run=self._run,
         )
@@ -99,12 +119,20 @@ class Gateway:
     # --- life ---------------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begins to accept connections; raises OSError if the address cannot be had."""
+        """Begins to accept connections.
+
+        Raises OSError if the address cannot be had, and :class:`~fastcollab.errors.StoreError` if the documents cannot.
+        """
         config = self.config
-        self._pump = Pump(asyncio.get_running_loop())
+        store = self._store or await open_documents(config.engine)
+        self._pump = Pump(asyncio.get_running_loop(), self._cork)
         dispatcher = self._dispatcher
+        self._backend.start()
         self.documents = dispatcher.documents = Documents(
-            self._store or MemoryDocuments(), _document_limits(config), _retention(config)
+            store,
+            _document_limits(config),
+            _retention(config),
+            self._backend.first_content,
         )
         dispatcher.rooms = Rooms(
             self.documents,
@@ -115,9 +143,14 @@ class Gateway:
             carry_out=dispatcher.carry_out,
             send_updates=dispatcher.send_updates,
             run=self._run,
+            deserted=self._backend.deserted,
         )
         dispatcher.committer = Committer(
-            self.documents, carry_out=dispatcher.carry_out, run=self._run, retire=dispatcher.rooms.retire
+            self.documents,
+            carry_out=dispatcher.carry_out,
+            run=self._run,
+            retire=dispatcher.rooms.retire,
+            changed=self._backend.changed,
         )
         try:
             self._server = await ws_create_server(
@@ -136,7 +169,10 @@ class Gateway:
             )
         except BaseException:
             self._pump.close()
+            await self._backend.close(0)
+            await store.close()
             raise
+        self._backend.begin_hand_back(self.documents, dispatcher.rooms.document)
         self._sweep()
 
     @property
@@ -165,7 +201,7 @@ class Gateway:
     def close_soon(self) -> None:
         """Begins to stop: no new connections, and those that there are are asked to come back later."""
         if self._closing is None:
-            self._draining = True
+            self._draining = self._dispatcher.draining = True
             self._closing = asyncio.get_running_loop().create_task(self._drain())
 
     async def wait_closed(self) -> None:
@@ -191,9 +227,9 @@ class Gateway:
         connections = self._dispatcher.connections
         self._server.close()
         # What was read is committed and acknowledged, before anyone is sent away.
-        self._dispatcher.draining = True
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._dispatcher.committer.idle.wait(), self.config.server.shutdown_timeout)
+        self._backend.hurry()
         for connection in list(connections.values()):
             self._dispatcher.dismiss(connection, GatewayStopping("the gateway is stopping"))
         with contextlib.suppress(TimeoutError):
@@ -203,11 +239,16 @@ class Gateway:
         await self._dispatcher.all_closed.wait()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        await self._dispatcher.committer.idle.wait()
+        # A store that does not answer must not keep the process; what it has not confirmed was not acknowledged.
+        if self._tasks:
+            _, stuck = await asyncio.wait(self._tasks, timeout=self.config.server.shutdown_timeout)
+            for task in stuck:
+                task.cancel()
         await self._dispatcher.rooms.close()
         self._pump.close()
         while self._tasks:
             await asyncio.wait(self._tasks)
+        await self._backend.close(self.config.server.shutdown_timeout)
         await self.documents.store.close()
         self._closed.set()
 
@@ -313,6 +354,10 @@ def _document_limits(config: Config) -> DocumentLimits:
     documents = config.documents
     return DocumentLimits(
         operations=documents.history_operations,
+        cached_operations=documents.cached_operations,
+        cached_bytes=documents.cached_bytes,
+        snapshot_operations=documents.snapshot_operations,
+        snapshot_bytes=documents.snapshot_bytes,
         max_operation_bytes=documents.max_operation_bytes,
         max_document_bytes=documents.max_document_bytes,
     )
@@ -320,4 +365,9 @@ def _document_limits(config: Config) -> DocumentLimits:
 
 def _retention(config: Config) -> Retention:
     documents = config.documents
-    return Retention(documents.history_operations, documents.history_bytes, results_seconds=documents.history_seconds)
+    return Retention(
+        documents.history_operations,
+        documents.history_bytes,
+        seconds=documents.history_seconds or math.inf,
+        results_seconds=documents.results_seconds,
+    )

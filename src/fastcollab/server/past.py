@@ -47,13 +47,15 @@ async def _history(documents: Documents, room: Room, message: messages.GetHistor
         size += entry.size
         if told and size > _HISTORY_BYTES:
             break
-        told.append(_past_operation(entry))
+        told.append(past_operation(entry))
     return messages.HistorySent(message.id, told, document.oldest, document.version)
 
 
 async def _restore(documents: Documents, session: Session, room: Room, message: messages.Restore) -> list[Effect]:
     _require_writer(session, room)
     operation, version = await documents.restoring(room.id, room.document, message.payload.version)
+    if version == message.payload.version:
+        return [Send([session], messages.Ack(message.id, version), room.id)]
     _require_writer(session, room)  # it may have left, or lost the right to write, meanwhile
     identity = session.identity
     submission = Submission(
@@ -75,7 +77,8 @@ def _require_writer(session: Session, room: Room) -> None:
     room.require_writer(session, "restoring a version")
 
 
-def _past_operation(entry: Committed) -> messages.PastOperation:
+def past_operation(entry: Committed) -> messages.PastOperation:
+    """What is told of a committed operation."""
     return messages.PastOperation(
         operation=entry.operation,
         user_id=entry.user_id,

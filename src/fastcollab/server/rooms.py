@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+from fastcollab.core.document import Document
 from fastcollab.core.effects import Effect
 from fastcollab.core.room import Room, RoomSettings
 from fastcollab.server._fanout import Channel, FlushPacer, Member
@@ -30,7 +31,8 @@ class Rooms:
     """Opens rooms when they are first joined and forgets them when they are deserted.
 
     `carry_out` takes the effects of rooms whose time has come; `send_updates` is the fan-outs' (see
-    :class:`~fastcollab.server._fanout.Channel`); `run` runs a coroutine to its end in the background.
+    :class:`~fastcollab.server._fanout.Channel`); `run` runs a coroutine to its end in the background; `deserted` is
+    told of rooms, by id, that are forgotten.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Rooms:
         carry_out: Callable[[list[Effect]], None],
         send_updates: Callable[[Channel, list[Member], bool], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
+        deserted: Callable[[str], None],
     ) -> None:
         self._documents = documents
         self._settings = settings
@@ -53,6 +56,7 @@ class Rooms:
         self._carry_out = carry_out
         self._send_updates = send_updates
         self._run = run
+        self._deserted = deserted
         self._live: dict[str, _Live] = {}
         #: Held while a room's document is opened or closed, so that neither overtakes the other.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -82,6 +86,11 @@ class Rooms:
     def is_live(self, room: Room) -> bool:
         live = self._live.get(room.id)
         return live is not None and live.room is room
+
+    def document(self, room_id: str) -> Document | None:
+        """The document of the room, if that is live."""
+        live = self._live.get(room_id)
+        return None if live is None else live.room.document
 
     def channel(self, room: Room) -> Channel:
         """The room's fan-out."""
@@ -117,6 +126,7 @@ class Rooms:
         async with self._lock(room.id):
             if room.id not in self._live:
                 await self._documents.close(room.id, room.document)
+                self._deserted(room.id)
 
     def _lock(self, room_id: str) -> asyncio.Lock:
         return self._locks.setdefault(room_id, asyncio.Lock())

@@ -67,6 +67,8 @@ class Model:
     log: list[Committed] = field(default_factory=list)
     snapshots: set[int] = field(default_factory=lambda: {0})
     oldest: int = 0
+    replaced: bool = False
+    handed_back: int = 0
     #: Entries older than that, in ms, need not be recognised when the log does not have them.
     remembered_since: float = 0
 
@@ -221,7 +223,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(room_id=ROOMS)
     def replace(self, room_id: str) -> None:
         made = self.run(self.store.replace(room_id, "text", "new"))
-        self.models[room_id] = Model(made.epoch, self.unix, ["new"])
+        self.models[room_id] = Model(made.epoch, self.unix, ["new"], replaced=True, handed_back=-1)
 
     @rule(room_id=ROOMS)
     def delete(self, room_id: str) -> None:
@@ -233,11 +235,23 @@ class StoreMachine(RuleBasedStateMachine):
         forgotten = {
             room_id
             for room_id, model in self.models.items()
-            if not model.version and model.created_at < before and room_id not in keep
+            if not (model.version or model.replaced) and model.created_at < before and room_id not in keep
         }
         assert self.run(self.store.forget_unwritten(before, keep)) == len(forgotten)
         for room_id in forgotten:
             del self.models[room_id]
+
+    @rule(room_id=ROOMS, data=st.data())
+    def hand_back(self, room_id: str, data: st.DataObject) -> None:
+        if model := self.models.get(room_id):
+            version = data.draw(st.integers(0, model.version))
+            self.run(self.store.handed_back(room_id, model.epoch, version))
+            model.handed_back = max(model.handed_back, version)
+
+    @rule()
+    def await_hand_back(self) -> None:
+        awaiting = sorted(room_id for room_id, model in self.models.items() if model.version > model.handed_back)
+        assert self.run(self.store.awaiting_hand_back()) == awaiting
 
     @rule()
     def list(self) -> None:

@@ -442,6 +442,52 @@ class DocumentStoreContract:
         assert (summary.version, summary.oldest, summary.log_bytes) == (200, 100, 10_000)
         assert summary.changed_at == int(clock.now * 1000)
 
+    # --- handing back ---------------------------------------------------------------------------------------------
+
+    async def test_what_was_written_to_awaits_being_handed_back(self, documents: DocumentStore) -> None:
+        made = await documents.create("plans", "text", "from the back end")
+        assert await documents.awaiting_hand_back() == []
+        await append(documents, made, "plans", 1, 10)
+        assert await documents.awaiting_hand_back() == ["plans"]
+        for epoch, version, awaiting in (
+            (made.epoch, 9, ["plans"]),
+            ("another epoch", 10, ["plans"]),
+            (made.epoch, 10, []),
+            (made.epoch, 4, []),
+        ):
+            await documents.handed_back("plans", epoch, version)
+            assert await documents.awaiting_hand_back() == awaiting
+        await append(documents, made, "plans", 11, 200)
+        await documents.snapshot("plans", made.epoch, 200, self.text(200), Retention(operations=1))
+        assert await documents.awaiting_hand_back() == ["plans"]
+        await documents.handed_back("plans", made.epoch, 200)
+        await documents.handed_back("wiki", made.epoch, 1)
+        assert await documents.awaiting_hand_back() == []
+
+    async def test_what_was_put_there_awaits_being_handed_back_and_is_not_forgotten(
+        self, documents: DocumentStore, clock: Clock
+    ) -> None:
+        made = await documents.create("plans", "text", "")
+        await append(documents, made, "plans", 1, 10)
+        await documents.handed_back("plans", made.epoch, 10)
+        replaced = await documents.replace("plans", "text", "imported")
+        assert await documents.awaiting_hand_back() == ["plans"]
+        await documents.handed_back("plans", made.epoch, 10)
+        assert await documents.awaiting_hand_back() == ["plans"]
+        await documents.handed_back("plans", replaced.epoch, 0)
+        assert await documents.awaiting_hand_back() == []
+        assert await documents.forget_unwritten(int(clock.now * 1000) + 1, []) == 0
+
+    async def test_those_who_await_it_have_pages(self, documents: DocumentStore) -> None:
+        names = [*(f"room {index}" for index in range(25)), "Room", "\ue000", "\U0001f469", "é"]
+        for name in names:
+            await documents.replace(name, "text", "")
+        pages = [await documents.awaiting_hand_back("", 10)]
+        while page := await documents.awaiting_hand_back(pages[-1][-1], 10):
+            pages.append(page)
+        assert [len(page) for page in pages] == [10, 10, 9]
+        assert list(itertools.chain(*pages)) == sorted(names)
+
     # --- closing, and everything together -------------------------------------------------------------------------
 
     async def test_closing_waits_for_what_is_under_way(self, tmp_path: Path, clock: Clock) -> None:

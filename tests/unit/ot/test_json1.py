@@ -1,6 +1,7 @@
 """The document type ``json1``: what each part of an operation does, and what is refused."""
 
 import copy
+import json
 import pickle
 from typing import Any
 
@@ -106,6 +107,25 @@ def test_with_sharing_only_the_way_to_the_change_is_copied() -> None:
     assert result["changed"]["b"] is document["changed"]["b"]
     assert result["changed"] is not document["changed"]
     assert document["changed"]["c"] == []
+
+
+def test_a_live_document_changes_and_tells_how_to_undo_it() -> None:
+    document = {"kept": [1], "t": "é", "gone": {"n": 1}}
+    operation = [["gone", {"r": True}], ["t", {"es": [1, "!"]}]]
+    live = json1.open(document)
+    inverse = live.apply(operation)
+    assert inverse == json1.invert(operation, document)
+    assert live.content() == {"kept": [1], "t": "é!"} and live.content()["kept"] is document["kept"]
+    assert live.size() == len(json.dumps(live.content(), ensure_ascii=False, separators=(",", ":")).encode())
+    with pytest.raises(OperationError):
+        live.apply([["kept", 0, {"r": True}], ["missing", {"r": True}]])
+    assert live.content() == {"kept": [1], "t": "é!"}
+    live.apply(inverse)
+    assert live.content() == document == {"kept": [1], "t": "é", "gone": {"n": 1}}
+    assert live.apply(None) is None
+    live.apply([{"r": True}])
+    assert (live.content(), live.size()) == (ABSENT, 0)
+    assert json1.open("é").size() == 2
 
 
 # -- form ---------------------------------------------------------------------------------------------------
@@ -326,6 +346,22 @@ def test_conflicts_are_reported_and_resolved(
 def test_identical_inserts_are_one_insert() -> None:
     assert json1.transform(["a", {"i": {"n": 1}}], ["a", {"i": {"n": 1.0}}], "right") is None
     assert json1.transform(["a", {"i": 2**53}], ["a", {"i": 2**53 + 1}], "right") is None
+
+
+def test_conflicts_bring_all_edits_into_normal_form() -> None:
+    edit = ["y", {"et": "json1", "e": ["t", {"et": "text-unicode", "e": ["x"]}]}]
+    normal = ["y", {"et": "json1", "e": ["t", {"es": ["x"]}]}]
+    assert json1.transform(edit, ["x", {"r": True}], "left") == edit
+    assert json1.transform([["x", "in", {"i": 1}], edit], ["x", {"r": True}], "left") == normal
+    assert json1.transform([["x", "in", {"i": 1}], ["z", {"es": []}]], ["x", {"r": True}], "left") is None
+
+
+def test_many_conflicts_are_resolved_one_by_one() -> None:
+    keys = [f"key {index:03}" for index in range(200)]
+    mine, theirs = ([[key, {"i": f"{author} {key}"}] for key in keys] for author in ("Ann's", "Ben's"))
+    resolved = [[key, {"r": True, "i": f"Ann's {key}"}] for key in keys]
+    assert json1.transform(mine, theirs, "left") == resolved
+    assert json1.transform(mine, theirs, "right") is None
 
 
 def test_what_cannot_be_resolved_is_refused_at_once() -> None:

@@ -188,6 +188,14 @@ def test_the_limits_hold_at_their_value_and_not_beyond() -> None:
         text.check(["a" * (2**20 + 1)])
 
 
+# Python stores an integer in digits of 30 bits, and reads those of one digit in another way.
+@pytest.mark.parametrize("length", [1, 2**30 - 1, 2**30, 2**31, 2**32 + 1, MAX_LENGTH - 1])
+def test_lengths_of_every_size_are_read_and_written(length: int) -> None:
+    assert text.normalize([length, {"d": 1}]) == [length, {"d": 1}]
+    assert text.transform([length, "b"], ["a"], "left") == [length + 1, "b"]
+    assert text.compose([{"d": length}], ["a"]) == ["a", {"d": length}]
+
+
 def test_lengths_that_outgrow_the_largest_integer_are_refused_not_wrapped() -> None:
     text.check([MAX_LENGTH - 1, "a"])
     with pytest.raises(OperationError, match="can be counted"):

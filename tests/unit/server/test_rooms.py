@@ -14,6 +14,7 @@ from fastcollab.core.room import RoomSettings
 from fastcollab.engines.memory import MemoryDocuments
 from fastcollab.ports import Retention
 from fastcollab.server._fanout import FlushPacer
+from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump
 from fastcollab.server.documents import Documents
 from fastcollab.server.rooms import Rooms
@@ -66,7 +67,7 @@ def background() -> Background:
 
 @pytest.fixture
 async def rooms(documents: SlowDocuments, background: Background) -> AsyncIterator[Rooms]:
-    pump = Pump(asyncio.get_running_loop())
+    pump = Pump(asyncio.get_running_loop(), Cork())
     yield Rooms(
         documents,
         RoomSettings(),
@@ -76,6 +77,7 @@ async def rooms(documents: SlowDocuments, background: Background) -> AsyncIterat
         carry_out=lambda effects: None,
         send_updates=lambda channel, members, changed: None,
         run=background.run,
+        deserted=lambda room_id: None,
     )
     pump.close()
 

@@ -48,6 +48,7 @@ def replace(
     delete(connection, room_id)
     made = create(connection, room_id, document_type, content, unix)
     assert made is not None
+    connection.execute("UPDATE documents SET replaced = 1, handed_back = -1 WHERE room_id = ?", (room_id,))
     return made
 
 
@@ -62,13 +63,20 @@ def forget_unwritten(connection: sqlite3.Connection, before: int, keep: Collecti
         f"""
         INSERT INTO dropped
         SELECT number FROM documents
-        WHERE packed = 0 AND created_at < ? AND number NOT IN (SELECT document FROM recent)
+        WHERE packed = 0 AND NOT replaced AND created_at < ? AND number NOT IN (SELECT document FROM recent)
               AND room_id NOT IN (SELECT value FROM json_each(?))
         LIMIT {FORGOTTEN_DOCUMENTS}
         """,
         (before, orjson.dumps(list(keep)).decode()),
     )
     return connection.execute("DELETE FROM documents WHERE number IN (SELECT document FROM dropped)").rowcount
+
+
+def handed_back(connection: sqlite3.Connection, room_id: str, epoch: str, version: int) -> None:
+    connection.execute(
+        "UPDATE documents SET handed_back = max(handed_back, ?) WHERE room_id = ? AND epoch = ?",
+        (version, room_id, epoch),
+    )
 
 
 def snapshot(

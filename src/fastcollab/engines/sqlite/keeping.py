@@ -15,7 +15,7 @@ GATHERED = 2_048
 GATHERED_BYTES = 4_194_304
 
 #: About so many operations are packed in one portion: those of as many documents as fit, and of one at least.
-_PORTION = 512
+_PORTION = 256
 
 _LAST_OF_PORTION = """
     SELECT max(document) FROM (
@@ -90,6 +90,11 @@ class Keeper:
     @property
     def has_gathered(self) -> bool:
         return self._gathered >= self._limit or self._gathered_bytes >= GATHERED_BYTES
+
+    @property
+    def behind(self) -> bool:
+        """Whether so much has gathered meanwhile that calls have to wait until more of it is packed."""
+        return self._gathered >= 4 * self._limit or self._gathered_bytes >= 4 * GATHERED_BYTES
 
     def gather(self, operations: int, size: int) -> None:
         self._gathered += operations

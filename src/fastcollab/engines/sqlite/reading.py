@@ -135,9 +135,9 @@ def results(connection: sqlite3.Connection, room_id: str, epoch: str, authors: S
     rows = connection.execute(
         """
         WITH asked AS MATERIALIZED (SELECT value AS author FROM json_each(?2))
-        SELECT author, version FROM asked JOIN results USING (author) WHERE document = ?1
+        SELECT author, version FROM results WHERE document = ?1 AND author IN asked
         UNION ALL
-        SELECT author, version FROM recent JOIN asked USING (author) WHERE document = ?1
+        SELECT author, version FROM recent WHERE document = ?1 AND author IN asked
         """,
         (head.number, orjson.dumps(list(asked)).decode()),
     )
@@ -159,6 +159,20 @@ def summaries(connection: sqlite3.Connection, after: str, limit: int) -> list[Do
                    packed_bytes + ifnull(size, 0)
             FROM documents LEFT JOIN newest ON document = number
             WHERE room_id > ? ORDER BY room_id LIMIT ?
+            """,
+            (after, limit),
+        )
+    ]
+
+
+def awaiting_hand_back(connection: sqlite3.Connection, after: str, limit: int) -> list[str]:
+    return [
+        room_id
+        for (room_id,) in connection.execute(
+            """
+            WITH newest AS MATERIALIZED (SELECT document, max(version) AS version FROM recent GROUP BY document)
+            SELECT room_id FROM documents LEFT JOIN newest ON document = number
+            WHERE room_id > ? AND max(packed, ifnull(version, 0)) > handed_back ORDER BY room_id LIMIT ?
             """,
             (after, limit),
         )

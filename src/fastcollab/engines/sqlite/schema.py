@@ -2,7 +2,8 @@
 
 ::
 
-    documents   one row per life of a document; its `number` is never used again
+    documents   one row per life of a document; its `number` is never used again. `handed_back` is the newest version
+                that the user's back end is known to have
     recent      the newest operations of all documents, in the order in which they were committed
     segments    the operations before those, by document, 64 versions in a row; the log is trimmed by taking its entries
     results     which version each message became (OT5), for all versions that segments tell of
@@ -50,7 +51,9 @@ MIGRATIONS = (
         changed_at INTEGER NOT NULL,
         oldest INTEGER NOT NULL DEFAULT 0,
         packed INTEGER NOT NULL DEFAULT 0,
-        packed_bytes INTEGER NOT NULL DEFAULT 0
+        packed_bytes INTEGER NOT NULL DEFAULT 0,
+        replaced INTEGER NOT NULL DEFAULT 0,
+        handed_back INTEGER NOT NULL DEFAULT 0
     ) STRICT;
     CREATE INDEX unwritten ON documents (packed) WHERE packed = 0;
     CREATE TABLE recent (

@@ -118,6 +118,13 @@ class SqliteDocuments:
             if portion < changes.FORGOTTEN_DOCUMENTS:
                 return forgotten
 
+    async def handed_back(self, room_id: str, epoch: str, version: int) -> None:
+        await self._change(changes.handed_back, room_id, epoch, version)
+
+    async def awaiting_hand_back(self, after: str = "", limit: int = 1_000) -> Sequence[str]:
+        rooms: Sequence[str] = await self._read(reading.awaiting_hand_back, after, limit)
+        return rooms
+
     async def close(self) -> None:
         self._finalizer.detach()
         # The writer is the last to close its connection, which takes the write-ahead log into the file and removes it.

@@ -80,21 +80,21 @@ class Worker:
 
     def _run(self, handler: Handler, group: int, at_end: Callable[[], None]) -> None:
         while True:
-            calls = self._take(handler.patience, group)
-            special = [call for call in calls if call.request is _DISCONNECT or call.request is _END]
-            if special:
-                calls = [call for call in calls if call not in special]
+            taken = self._take(handler.patience, group)
+            requests = [call.request for call in taken]
+            if _DISCONNECT in requests:
+                handler.disconnect()
+            calls = [call for call in taken if call.request is not _DISCONNECT and call.request is not _END]
             if calls:
                 handler.handle(calls)
                 _deliver(calls)
-            if not special and (not calls or handler.patience == 0):
-                handler.tidy()
-            if special:
+            if _END in requests:
                 handler.disconnect()
-            if endings := [call for call in special if call.request is _END]:
                 at_end()
-                _deliver(endings)
+                _deliver([call for call in taken if call.request is _END])
                 return
+            if not taken or handler.patience == 0:
+                handler.tidy()
 
     def _take(self, patience: float | None, group: int) -> list[Call]:
         """The calls that wait; none if there was none for so long."""

@@ -120,9 +120,12 @@ class Writer(Connected):
         try:
             if self._keeper.due:
                 # What is packed has been stored before, so that its second writing need not be waited for.
-                self.connect().execute("PRAGMA synchronous = NORMAL")
-                with self._transaction() as connection:
-                    self._keep(connection)
+                self.connect().execute(synchronous("relaxed"))
+                while True:
+                    with self._transaction() as connection:
+                        self._keep(connection)
+                    if not self._keeper.behind:
+                        break
                 self.connect().execute(synchronous(self._durability))
             else:
                 self.connect().execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -279,7 +282,12 @@ def _insert_recent(rows: int) -> str:
 @cache
 def _select_results(rows: int) -> str:
     values = ", ".join(["(?, ?)"] * rows)
-    return f"SELECT document, author, version FROM results WHERE (document, author) IN (VALUES {values})"
+    # A cross join is one that is carried out in this order; otherwise the whole table might be looked through.
+    return f"""
+        WITH asked (asked_document, asked_author) AS (VALUES {values})
+        SELECT document, author, version FROM asked
+        CROSS JOIN results ON document = asked_document AND author = asked_author
+    """
 
 
 def _portions(values: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:

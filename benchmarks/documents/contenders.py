@@ -1,0 +1,62 @@
+"""The servers of the comparison, each started alone on a core of its own."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+
+import jwt
+
+from benchmarks.documents.editors import GatewayEditor, ShareEditor
+from benchmarks.documents.fleet import Endpoint
+from fastcollab.bench.connect import LoadError
+from fastcollab.bench.server import ConfigSections, gateway, server_process
+
+SHAREDB = Path(__file__).parent.parent / "peers" / "sharedb"
+YARDSTICK = "ShareDB"
+FIRST_USER = 1_000_001
+
+#: What people may do in a second is not what is measured.
+UNLIMITED: ConfigSections = {"limits": {"operations": 1_000_000, "messages": 1_000_000}}
+
+
+@contextmanager
+def run_gateway(settings: ConfigSections, core: int | None) -> Iterator[Endpoint]:
+    with gateway({**UNLIMITED, **settings}, core=core) as server:
+        assert server.pid is not None and server.secret is not None
+        secret = server.secret
+
+        def headers(number: int) -> Mapping[str, str]:
+            claims = {"sub": str(FIRST_USER + number), "exp": int(time.time()) + 3600}
+            return {"Authorization": f"Bearer {jwt.encode(claims, secret, 'HS256')}"}
+
+        yield Endpoint(GatewayEditor, f"ws://{server.host}:{server.port}{server.path}", server.pid, headers)
+
+
+@contextmanager
+def run_sharedb(core: int | None) -> Iterator[Endpoint]:
+    command = [str(install_sharedb()), str(SHAREDB / "server.mjs")]
+    with server_process(command, core=core) as (pid, line):
+        yield Endpoint(ShareEditor, f"ws://{line.split()[-1]}", pid, lambda _: {})
+
+
+def install_sharedb() -> Path:
+    """Installs what the lock file names, unless that is done, and gives the program `node`."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        raise LoadError("ShareDB needs Node 20 or later, with npm")
+    lock, installed = SHAREDB / "package-lock.json", SHAREDB / "node_modules" / ".package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        subprocess.run([npm, "ci", "--ignore-scripts"], cwd=SHAREDB, check=True)
+    return Path(node)
+
+
+CONTENDERS: dict[str, Callable[[int | None], AbstractContextManager[Endpoint]]] = {
+    "fastcollab, in memory": partial(run_gateway, {}),
+    YARDSTICK: run_sharedb,
+}

@@ -1,0 +1,67 @@
+"""Gateways and commands as their users run them: processes with a store in a file."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.server.conftest import SECRET
+
+PATIENCE = 30
+
+
+def environment(**variables: str) -> dict[str, str]:
+    others = {name: value for name, value in os.environ.items() if not name.startswith("FASTCOLLAB_")}
+    return {**others, "FASTCOLLAB_AUTH__SECRET": SECRET, **variables}
+
+
+class GatewayProcess:
+    """A gateway that accepts connections at `url`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self._process = process
+        self.url = url
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Sends it the signal, and returns with what it has ended."""
+        self._process.send_signal(number)
+        return await asyncio.wait_for(self._process.wait(), PATIENCE)
+
+
+@asynccontextmanager
+async def serving(store: Path, *settings: str) -> AsyncIterator[GatewayProcess]:
+    """``fastcollab serve`` on the store, with settings as KEY=VALUE; it does not outlive the block."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fastcollab", "serve", "--port", "0", "--engine", f"sqlite:{store}"),
+        *(argument for setting in settings for argument in ("--set", setting)),
+        env=environment(),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode()
+        assert "accepts connections on" in line
+        yield GatewayProcess(process, line.split()[-1])
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def command(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """``fastcollab document`` with these arguments, at its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "fastcollab", "document", *arguments],
+        env=environment(),
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
