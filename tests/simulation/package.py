@@ -109,6 +109,10 @@ class PackageDevice:
         return -1 if self.room is None else self.room.document.version
 
     @property
+    def epoch(self) -> str:
+        return "" if self.room is None else self.room.document.epoch
+
+    @property
     def in_step(self) -> bool:
         return self.room is not None and self.room.status in (Status.CONNECTED, Status.SAVED, Status.SAVING)
 

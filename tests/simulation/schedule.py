@@ -255,7 +255,7 @@ class Schedule:
         self.world.pass_time(1.0)
 
     def is_newest(self, device: NaiveDevice | PackageDevice) -> bool:
-        return device.version == self.ledger.life.version
+        return (device.epoch, device.version) == (self.ledger.life.epoch, self.ledger.life.version)
 
     async def check_store(self) -> None:
         """What the store has kept leads to the same."""

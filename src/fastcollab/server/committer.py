@@ -122,6 +122,9 @@ class Committer:
         authors = [refusal.submission.author for refusal in refusals]
         try:
             results = await self._documents.store.results(room.id, room.document.epoch, authors)
+            if max(results.values(), default=0) > room.document.version:
+                # By a batch of which the store has not said that it was stored: what came before it is told first.
+                await self._catch_up(room)
         except ServiceUnavailable as error:
             results = {}
             refusals = [refusal._replace(error=error) for refusal in refusals]
