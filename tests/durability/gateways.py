@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 import socket
+import subprocess
 import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,7 +36,7 @@ class GatewayProcess:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port: int = probe.getsockname()[1]
-        self._process: Process | None = None
+        self._process: subprocess.Popen[str] | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -58,21 +57,19 @@ class GatewayProcess:
         for setting in SETTINGS:
             arguments += ["--set", setting]
         variables = {name: value for name, value in os.environ.items() if not name.startswith("FASTCOLLAB_")}
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "fastcollab", "serve", *arguments),
+        self._process = process = subprocess.Popen(
+            [sys.executable, "-m", "fastcollab", "serve", *arguments],
             env=variables | {"FASTCOLLAB_AUTH__SECRET": SECRET},
-            stdout=PIPE,
-            stderr=DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
-        assert self._process.stdout is not None
-        async with asyncio.timeout(PATIENCE):
-            line = (await self._process.stdout.readline()).decode()
-        assert re.search(r"accepts connections on ", line), f"the gateway has not started: {line!r}"
+        assert process.stdout is not None
+        line = await asyncio.to_thread(process.stdout.readline)
+        assert "accepts connections on" in line, f"the gateway has not started: {line!r}"
 
     async def kill(self) -> None:
         """Kill -9: the process has no say in it."""
         assert self._process is not None
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
+        self._process.kill()
+        await asyncio.to_thread(self._process.communicate)

@@ -39,6 +39,8 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
             for user in ("ada", "bob")
         ]
         writers.append(SpecWriter(gateway, "eve", random, marks))
+        for writer in writers:
+            await writer.join()
         async with asyncio.TaskGroup() as writing:
             for writer in writers:
                 writing.create_task(writer.write())
@@ -66,7 +68,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 async def converge(writers: Writers) -> None:
     """All copies come to the same, which has every mark once."""
     async with asyncio.timeout(PATIENCE):
-        while len({(await writer.content())[1] for writer in writers}) > 1:
+        while len({(await writer.content())[1] for writer in writers}) > 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     contents = [(await writer.content())[0] for writer in writers]
     assert all(content == contents[0] for content in contents)

@@ -1,7 +1,7 @@
 """People who write under load and lose the gateway again and again.
 
-Each edit inserts a *mark*, a character that is used once, and nothing is deleted: so a document shows which edits are in
-it, and how often. `saved` has the marks whose edits were acknowledged.
+Each edit inserts a *mark*, a character that is used once, and nothing is deleted: so a document shows which edits are
+in it, and how often. `saved` has the marks whose edits were acknowledged.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from tests.durability.gateways import GatewayProcess, token_of
 from tests.server.editor import Editor
 from tests.server.spec_client import SpecClient
 from tests.server.spec_shapes import PLAIN
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import WebSocketException
 
 from fastcollab import ot
 from fastcollab.client import CollaborativeClient, ReconnectPolicy, Room
@@ -42,24 +42,8 @@ def marks_in(content: Any) -> list[str]:
     return sorted(text)
 
 
-class Writer(Protocol):
-    room: str
-    written: set[str]
-    saved: set[str]
-
-    async def write(self) -> None:
-        """Writes until :meth:`stop`, and then until everything is saved."""
-        ...
-
-    def stop(self) -> None: ...
-
-    async def content(self) -> tuple[Any, int]:
-        """The document as it is on this writer's screen, and its version."""
-        ...
-
-
 class PackageWriter:
-    """Writes with the package's client, which comes back by itself."""
+    """Writes with the package's client, which comes back by itself; the room has the name of its document's type."""
 
     def __init__(self, gateway: GatewayProcess, user: str, room: str, random: Random, marks: Iterator[str]) -> None:
         self.room = room
@@ -74,10 +58,15 @@ class PackageWriter:
         )
         self._joined: Room | None = None
 
-    async def write(self) -> None:
+    async def join(self) -> None:
         await self._client.connect()
-        room = self._joined = await self._client.join_room(self.room, self.room)
-        room.on("rejected", self.rejected.append)
+        self._joined = await self._client.join_room(self.room, self.room)
+        self._joined.on("rejected", self.rejected.append)
+
+    async def write(self) -> None:
+        """Writes until :meth:`stop`, and then until everything is saved."""
+        room = self._joined
+        assert room is not None
         async with asyncio.TaskGroup() as edits:
             while self._is_writing:
                 for _ in range(self._random.randint(1, 3)):
@@ -95,6 +84,7 @@ class PackageWriter:
         self._is_writing = False
 
     async def content(self) -> tuple[Any, int]:
+        """The document as this writer sees it, and its version."""
         assert self._joined is not None
         return self._joined.document.content, self._joined.document.version
 
@@ -117,8 +107,12 @@ class SpecWriter:
         self._is_writing = True
         self._editor: Editor | None = None
 
+    async def join(self) -> None:
+        self._editor = await Editor.join(await self._connect(), self.room)
+
     async def write(self) -> None:
-        self._editor = editor = await Editor.join(await self._connect(), self.room)
+        editor = self._editor
+        assert editor is not None
         while self._is_writing or not editor.idle:
             try:
                 if editor.idle:
@@ -126,7 +120,7 @@ class SpecWriter:
                 else:
                     await editor.resume(await self._connect())
                     await self._finish(editor)
-            except (AssertionError, ConnectionClosed):
+            except (AssertionError, WebSocketException):
                 if editor.client.close_code is None:
                     raise  # it was not the connection
 
@@ -143,7 +137,7 @@ class SpecWriter:
 
     async def _connect(self) -> SpecClient:
         while True:
-            with contextlib.suppress(OSError, EOFError, ConnectionClosed):
+            with contextlib.suppress(OSError, WebSocketException):
                 client = await SpecClient.open(self._gateway.url, header_token=self._token, subprotocols=[PLAIN])
                 await client.await_connected()
                 return client
