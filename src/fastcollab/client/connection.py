@@ -184,6 +184,8 @@ class CollaborativeClient(Link):
                 self._room_left(payload["roomId"])
             case "pong":
                 self._requests.answer("pong", None, payload)
+            case "document" | "history":
+                self._requests.acknowledge(payload["messageId"], payload)
             case _:
                 room = self.rooms.get(message.get("roomId", ""))
                 if room is not None:

@@ -318,7 +318,7 @@ class Dispatcher:
                         await self.documents.recall(room.id, room.document, request.last_sync_version)
             if session.state is not SessionState.CLOSED:
                 effects = room.enter(session, permission, request, instant())
-                self.carry_out(session.joined(message, effects))
+                self.carry_out(session.answered(message, effects))
         finally:
             # If nobody entered, nobody will leave either.
             if room is not None:
@@ -327,7 +327,9 @@ class Dispatcher:
     async def _look_back(self, session: Session, room: Room, message: messages.PastMessage) -> None:
         if isinstance(message, messages.Restore):
             self._check_draining()
-        self.carry_out(await look_back(self.documents, session, room, message))
+        effects = await look_back(self.documents, session, room, message)
+        # What is restored is acknowledged as an operation, with its version.
+        self.carry_out(effects if isinstance(message, messages.Restore) else session.answered(message, effects))
 
     def _check_draining(self) -> None:
         if self.draining:

@@ -8,6 +8,7 @@ beyond that is fetched (:meth:`Documents.recall`). Earlier versions are made fro
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from fastcollab import ot
@@ -16,6 +17,7 @@ from fastcollab.errors import FastcollabError, ServiceUnavailable, VersionMismat
 from fastcollab.logs import get_logger
 from fastcollab.ot.live import open_document
 from fastcollab.ports import DocumentStore, LogMoved, Retention, StoredDocument
+from fastcollab.server.clock import instant
 from fastcollab.server.first_content import FirstContent
 
 log = get_logger(__name__)
@@ -72,6 +74,17 @@ class Documents:
             log.warning("a snapshot could not be stored", room=room_id, version=version, error=str(error))
         else:
             document.trimmed(oldest)
+
+    async def forget_unwritten(self, in_use: Collection[str]) -> None:
+        """Forgets the documents of rooms that were joined and never written to, and are not `in_use`.
+
+        They are kept for a while, since a client that comes back with its first edit names their epoch.
+        """
+        before = instant().unix - int(self._retention.results_seconds * 1000)
+        try:
+            await self.store.forget_unwritten(before, in_use)
+        except FastcollabError as error:
+            log.warning("documents without content could not be looked through", error=str(error))
 
     async def recall(self, room_id: str, document: Document, version: int) -> None:
         """Brings back the history since `version`, as far as the log has it; raises :class:`LogMoved` if the document

@@ -48,7 +48,7 @@ async def _history(documents: Documents, room: Room, message: messages.GetHistor
         if told and size > _HISTORY_BYTES:
             break
         told.append(past_operation(entry))
-    return messages.HistorySent(message.id, told, document.oldest, document.version)
+    return messages.HistorySent(message.id, told, document.log_begins, document.version)
 
 
 async def _restore(documents: Documents, session: Session, room: Room, message: messages.Restore) -> list[Effect]:
