@@ -36,7 +36,7 @@ from fastcollab.client.past import PastOperation, content_from_wire
 from fastcollab.client.roster import CURSOR, Roster
 from fastcollab.client.status import Status
 from fastcollab.client.synchronizer import Synchronizer
-from fastcollab.errors import FastcollabError, ProtocolError
+from fastcollab.errors import FastcollabError, ProtocolError, VersionMismatch
 
 MAX_COORDINATE = 2.0**24
 
@@ -313,6 +313,11 @@ class Room(Emitter):
         is_own = self._synchronizer.refused(message_id, error)
         self._update_status()
         return is_own
+
+    def made_anew(self, error: VersionMismatch) -> None:
+        """The versions known here are those of an earlier life of the document (OT6)."""
+        self._synchronizer.parted(error)
+        self._update_status()
 
     def participant_joined(self, payload: dict[str, Any]) -> None:
         self._roster.add(payload["participant"])
