@@ -151,6 +151,7 @@ class Gateway:
             run=self._run,
             retire=dispatcher.rooms.retire,
             changed=self._backend.changed,
+            when_read=self._pump.when_read,
         )
         try:
             self._server = await ws_create_server(
