@@ -135,8 +135,8 @@ class DocumentStore(Protocol):
         ...
 
     def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> Awaitable[None]:
-        """Appends operations to the log, all or none. An engine that need not wait for anything may
-        return :class:`Settled`, which spares its callers a task.
+        """Appends operations to the log, all or none. What spares its callers a task is to
+        return a future, or :class:`Settled` from an engine that need not wait for anything.
 
         Raises :class:`LogMoved` unless the first one's version is the next one of the document in this epoch, and
         :class:`AlreadyCommitted` if it is, but some of their authors are known; then nothing was changed. Atomic: of

@@ -3,17 +3,18 @@
 The batches of different rooms are under way at once, so that the store can commit them together. What comes for a room
 while its batch is under way makes the next one.
 
-A store that says at once that it has stored something costs no task and no round of the event loop: between the last
-socket that is read and the first answer that leaves, the operations of all rooms are staged, stored and told. A batch
-becomes a task where it has to wait, which is also where everything unusual is dealt with: operations so late that
-history has to be fetched for them, refusals that have to be looked up, and a store that fails or knows more than this
-process.
+What is usual goes without a task, which would cost more than an operation does. When the last socket has been read the
+operations of all rooms are staged and given to the store; they are committed at once if it says that it has stored them
+(:class:`~fastcollab.ports.Settled`), and by a callback if it gives a future. A task begins where more has to be waited
+for: operations so late that history has to be fetched for them, refusals that have to be looked up, and a store that
+fails, knows more than this process, or has a coroutine of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastcollab.core.commits import Refusal
@@ -75,6 +76,7 @@ class Committer:
         self._due: list[Room] = []
         #: The rooms with operations under way, each with what is done at the end of its batch, if anyone waits for it.
         self._busy: dict[Room, asyncio.Future[None] | None] = {}
+        self._appending: set[asyncio.Future[None]] = set()
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -94,18 +96,52 @@ class Committer:
                 end = self._busy[room] = asyncio.get_running_loop().create_future()
             await asyncio.shield(end)
 
+    def close(self) -> None:
+        """Waits no longer for what the store has not answered yet."""
+        for appending in self._appending:
+            appending.cancel()
+
     def _begin(self) -> None:
         due, self._due = self._due, []
         for room in due:
+            self._begin_batch(room)
+
+    def _begin_batch(self, room: Room) -> None:
+        """Has those that wait stored, and commits them if they are at once."""
+        try:
+            batch = None if self._lacks(room) else self._stage(room)
+            if batch is None or not batch.is_stored:
+                self._wait(room, batch)
+                return
+            self._stored(room)
+        except Exception:
+            self._fail(room)
+        self._end(room)
+
+    def _wait(self, room: Room, batch: _Batch | None) -> None:
+        """Goes on when the store has answered: in a task, unless to store the batch is all there is to do."""
+        if batch is None or batch.refusals or not isinstance(batch.appending, asyncio.Future):
+            self._run(self._work(room, batch))
+            return
+        self._appending.add(batch.appending)
+        batch.appending.add_done_callback(partial(self._appended, room, batch))
+
+    def _appended(self, room: Room, batch: _Batch, appending: asyncio.Future[None]) -> None:
+        self._appending.discard(appending)
+        if appending.cancelled():
+            self._end(room)
+        elif appending.exception() is not None:
+            self._run(self._work(room, batch))
+        else:
             try:
-                batch = None if self._lacks(room) else self._stage(room)
-                if batch is None or not batch.is_stored:
-                    self._run(self._work(room, batch))
-                    continue
                 self._stored(room)
             except Exception:
                 self._fail(room)
-            self._end(room)
+            self._tell_waiting(room)
+            if room.commits:
+                self._begin_batch(room)
+            else:
+                self._end(room)
 
     async def _work(self, room: Room, batch: _Batch | None) -> None:
         """Brings `batch`, if it is staged already, and those after it to their end."""
@@ -113,11 +149,15 @@ class Committer:
             while batch is not None or room.commits:
                 await self._commit_batch(room, batch)
                 batch = None
-                if (end := self._busy[room]) is not None:
-                    end.set_result(None)
-                    self._busy[room] = None
+                self._tell_waiting(room)
         finally:
             self._end(room)
+
+    def _tell_waiting(self, room: Room) -> None:
+        """A batch of the room has ended."""
+        if (end := self._busy[room]) is not None:
+            end.set_result(None)
+            self._busy[room] = None
 
     def _end(self, room: Room) -> None:
         """The room has nothing under way any more."""

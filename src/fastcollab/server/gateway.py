@@ -245,6 +245,7 @@ class Gateway:
             _, stuck = await asyncio.wait(self._tasks, timeout=self.config.server.shutdown_timeout)
             for task in stuck:
                 task.cancel()
+        self._dispatcher.committer.close()
         await self._dispatcher.rooms.close()
         self._pump.close()
         while self._tasks:

@@ -14,7 +14,7 @@ from fastcollab.core.effects import Effect, Send
 from fastcollab.core.room import Room
 from fastcollab.core.session import Session
 from fastcollab.engines.memory import MemoryDocuments
-from fastcollab.errors import ErrorCode
+from fastcollab.errors import ErrorCode, ServiceUnavailable
 from fastcollab.messages import Ack, ErrorSent
 from fastcollab.ports import Retention
 from fastcollab.server.committer import Committer
@@ -123,3 +123,53 @@ async def test_a_repetition_of_old_is_looked_up_in_a_task_OT5(around: Surroundin
 
 def _forgetting(document: Document) -> Document:
     return Document(document.type, DocumentLimits(), document.content, epoch=document.epoch, version=document.version)
+
+
+class FutureDocuments(MemoryDocuments):
+    """A store that gives futures, which the test resolves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.appending: list[asyncio.Future[None]] = []
+
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> Any:
+        self.appending.append(asyncio.get_running_loop().create_future())
+        return self.appending[-1]
+
+
+async def test_what_comes_while_the_store_is_busy_is_the_next_batch_without_a_task(around: Surroundings) -> None:
+    store = around.documents.store = FutureDocuments()
+    session = session_of()
+    room = await around.room("plans")
+    around.submit(room, "a", session=session)
+    around.end_of_reading()
+    around.submit(room, "b", "c", session=session)
+    around.end_of_reading()
+    waiting = asyncio.create_task(around.committer.answered(room, session))
+    for count in (1, 3):
+        assert len(room.document.staged) == min(count, 2)
+        store.appending[-1].set_result(None)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert len(versions(around.answers)) == count
+    await waiting
+    assert versions(around.answers) == [("a", 1), ("b", 2), ("c", 3)]
+    assert around.committer.idle.is_set()
+    assert around.tasks == []
+
+
+async def test_a_future_that_fails_and_one_that_nobody_waits_for_any_more(around: Surroundings) -> None:
+    store = around.documents.store = FutureDocuments()
+    room = await around.room("plans")
+    around.submit(room, "a")
+    around.end_of_reading()
+    store.appending[-1].set_exception(ServiceUnavailable("the disk is full"))
+    await around.committer.idle.wait()
+    (failure,) = around.answers
+    assert failure.code == ErrorCode.SERVICE_UNAVAILABLE
+    around.submit(room, "b")
+    around.end_of_reading()
+    around.committer.close()
+    await around.committer.idle.wait()
+    assert around.answers == [failure]
+    assert around.changed == []
