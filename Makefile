@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test twins fuzz sanitize lint bench clean
+.PHONY: help setup run test simulate durability twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -25,6 +25,14 @@ run: setup  ## the gateway with its demo, on embedded engines
 
 test: setup lint  ## lint, then all tests
 	$(BIN)/python -m pytest
+
+# Begins behind the seeds of `make test`.
+simulate: setup  ## schedules of simulated gateways, clients and stores, for ten minutes
+	$(BIN)/python -m tests.simulation --first $${SIMULATION_FIRST:-4000} --seeds $${SIMULATION_SEEDS:-1000000000} \
+		--seconds $${SIMULATION_SECONDS:-600}
+
+durability: setup  ## a gateway on a file, killed a hundred times while people write
+	DURABILITY_KILLS=$${DURABILITY_KILLS:-100} $(BIN)/python -m pytest -s tests/durability
 
 twins: setup  ## 200,000 cases a document type against the published packages
 	FASTCOLLAB_TWIN_CASES=$${FASTCOLLAB_TWIN_CASES:-200000} $(BIN)/python -m pytest tests/twins

@@ -67,7 +67,15 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
 
     async def start(overrides: dict[str, object] | None = None, **parts: Any) -> Gateway:
         config = Config.load(
-            None, {"auth.secret": SECRET, "server.port": 0, "server.shutdown_timeout": 2, **(overrides or {})}
+            None,
+            {
+                "auth.secret": SECRET,
+                "server.port": 0,
+                "server.shutdown_timeout": 2,
+                "engine.url": "memory://",
+                "rooms.default_document_type": "text",
+                **(overrides or {}),
+            },
         )
         gateway = Gateway(config, **parts)
         await gateway.start()

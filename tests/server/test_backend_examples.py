@@ -104,10 +104,13 @@ async def test_older_states_and_forged_requests_are_ignored(tmp_path: Path, lang
 
         for epoch, version, sent_at, expected in (
             ("a", 3, now - 20, "a3"),
-            ("a", 2, now - 10, "a3"),
-            ("b", 0, now - 30, "a3"),
-            ("b", 1, now - 5, "b1"),
-            ("a", 4, now - 10, "b1"),
+            ("a", 2, now - 20, "a3"),  # late, or sent again by somebody else
+            ("a", 2, now - 21, "a3"),
+            ("a", 4, now - 25, "a4"),  # the gateway's clock was put back
+            ("a", 2, now - 10, "a2"),  # its store was put back
+            ("b", 7, now - 15, "a2"),  # from an earlier life
+            ("b", 0, now - 10, "b0"),
+            ("b", 1, now - 10, "b1"),
         ):
             status, _ = await post(url, save(epoch, version), str(sent_at))
             assert (status, await has()) == (204, expected)

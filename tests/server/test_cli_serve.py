@@ -9,14 +9,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jwt
 import pytest
 import websockets
 
 from fastcollab import __version__
+from fastcollab.client import CollaborativeClient
 
 SECRET = "0123456789abcdef0123456789abcdef"
 LINE = re.compile(rf"fastcollab {re.escape(__version__)} accepts connections on (ws://127\.0\.0\.1:(\d+)/ws)\n")
@@ -26,14 +29,22 @@ Process = subprocess.Popen[str]
 
 
 @contextmanager
-def serving(*arguments: str, secret: str | None = SECRET, **environment: str) -> Iterator[Process]:
-    """``python -m fastcollab serve`` with an environment of its own; it does not outlive the block."""
+def serving(
+    *arguments: str, secret: str | None = SECRET, folder: Path | None = None, **environment: str
+) -> Iterator[Process]:
+    """``python -m fastcollab serve`` with an environment of its own; it does not outlive the block.
+
+    Its documents are in memory, or, if a `folder` is given to work in, where they are by default.
+    """
     variables = {name: value for name, value in os.environ.items() if not name.startswith("FASTCOLLAB_")}
     variables |= environment
+    if folder is None:
+        variables.setdefault("FASTCOLLAB_ENGINE__URL", "memory://")
     if secret is not None:
         variables["FASTCOLLAB_AUTH__SECRET"] = secret
     process = subprocess.Popen(
         [sys.executable, "-m", "fastcollab", "serve", *arguments],
+        cwd=folder,
         env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -114,6 +125,25 @@ def test_a_store_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(PATIENCE) == 0
     assert store.exists()
+
+
+def test_documents_outlive_the_process_by_default(tmp_path: Path) -> None:
+    signed = jwt.encode({"sub": "ann", "exp": time.time() + 60}, SECRET, "HS256")
+
+    async def in_room(url: str, text: str) -> str:
+        async with CollaborativeClient(url, signed) as client:
+            room = await client.join_room("plans", "text")
+            await room.submit([text])
+            return room.text
+
+    for expected in ("a", "aa"):
+        with serving("--port", "0", folder=tmp_path) as process:
+            assert asyncio.run(in_room(url_of(process), "a")) == expected
+            process.terminate()
+            _, err = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0
+            assert str(tmp_path / "fastcollab.db") in err
+    assert {path.name for path in tmp_path.iterdir()} <= {"fastcollab.db", "fastcollab.db.lock"}
 
 
 def test_a_token_of_the_command_line_opens_a_session() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
@@ -19,6 +20,7 @@ from fastcollab.errors import (
     InvalidToken,
     NoPermission,
     RoomNotFound,
+    VersionMismatch,
 )
 
 TIMEOUT = 5.0
@@ -323,3 +325,35 @@ async def test_the_gateway_stops(connect: Connect, gateway: Gateway) -> None:
     closed = ada.closed
     await gateway.stop()
     assert (await closed).code == 4502
+
+
+@pytest.mark.parametrize(
+    ("document_type", "operations"),
+    [
+        ("text", [["one"], [3, " two"], [{"d": 4}]]),
+        ("json1", [["a", {"i": [1]}], ["a", 0, {"ena": 2}], [{"r": True}]]),
+        ("rich-text", [[{"insert": "one"}], [{"retain": 3, "attributes": {"bold": True}}], [{"delete": 1}]]),
+    ],
+)
+async def test_the_past_is_seen_listed_and_brought_back(
+    connect: Connect, document_type: str, operations: list[Any]
+) -> None:
+    ada, bob = await connect("ada"), await connect("bob")
+    writing, reading = [await client.join_room("plans", document_type) for client in (ada, bob)]
+    contents = [writing.document.content]
+    for operation in operations:
+        await writing.submit(operation)
+        contents.append(writing.document.content)
+    for version, content in enumerate(contents):
+        assert await reading.content_at(version) == content
+    past = await reading.history(after=1)
+    assert [(entry.version, entry.user_id, entry.written_against) for entry in past] == [(2, "ada", 1), (3, "ada", 2)]
+    assert [entry.operation for entry in past] == operations[1:]
+    assert abs((datetime.now(UTC) - past[0].at).total_seconds()) < 60
+    with pytest.raises(VersionMismatch):
+        await reading.content_at(4)
+    assert await reading.restore(1) == 4
+    await until(lambda: writing.document.version == reading.document.version == 4)
+    assert writing.document.content == reading.document.content == contents[1]
+    # Nobody's own step was it, not even of who has asked for it.
+    assert not reading.can_undo

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ import pytest
 from tests import traces
 
 from fastcollab import Gateway
-from fastcollab.client import CollaborativeClient, Room
+from fastcollab.client import CollaborativeClient, ReconnectPolicy, Room
 
 TIMEOUT = 120.0
 
@@ -41,8 +41,14 @@ async def delaying(url: str, random: Random, longest: float) -> AsyncIterator[st
         yield f"ws://127.0.0.1:{proxy.sockets[0].getsockname()[1]}{target.path}"
 
 
-async def replay(session: traces.Session, rooms: list[Room]) -> int:
-    """Plays a session, and returns how many operations were sent against a version that was not the newest."""
+Submit = Callable[[Room, traces.Operation], Awaitable[int]]
+
+
+async def replay(session: traces.Session, rooms: list[Room], submit: Submit = Room.submit) -> int:
+    """Plays a session, and returns how many operations were sent against a version that was not the newest.
+
+    `submit` submits an operation, waits until it is acknowledged, and returns the version after it.
+    """
     authors = traces.Author(), traces.Author()
     arrivals = asyncio.Event(), asyncio.Event()
     behind = 0
@@ -60,7 +66,7 @@ async def replay(session: traces.Session, rooms: list[Room]) -> int:
             await arrival.wait()
         author.see(edit.seen)
         behind += room.document.version < version
-        assert await room.submit(author.write(edit.operation)) == version + 1
+        assert await submit(room, author.write(edit.operation)) == version + 1
     while rooms[0].document.version != rooms[1].document.version:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
     return behind
@@ -92,5 +98,62 @@ async def test_a_recorded_session_ends_as_recorded(
             behind = await replay(session, rooms)
         assert rooms[0].text == rooms[1].text == session.end
         assert behind > 100
-        async with CollaborativeClient(gateway.url, make_token("reader")) as reader:
-            assert (await reader.join_room("trace")).text == session.end
+        assert await text_for_a_newcomer(gateway, make_token) == session.end
+
+
+@pytest.mark.parametrize(
+    ("path", "longest_delay"),
+    [
+        pytest.param(traces.OWN_SESSION, 0.002, id="own session"),
+        pytest.param(traces.find("friendsforever"), 0.0, id="friendsforever"),
+    ],
+)
+async def test_a_recorded_session_ends_as_recorded_though_connections_are_lost(
+    gateway: Gateway, make_token: Callable[..., str], path: Path | None, longest_delay: float
+) -> None:
+    """OT5, OT9: with every fiftieth operation one of the authors is cut off, or both are, and comes back by itself."""
+    if path is None:
+        pytest.skip("the trace is not at hand")
+    session = traces.load(path)
+    random = Random(50)
+    count = losses = returns = 0
+    clients: dict[Room, CollaborativeClient] = {}
+
+    def returned(_: object) -> None:
+        nonlocal returns
+        returns += 1
+
+    async def submit(room: Room, operation: traces.Operation) -> int:
+        """With the operation on its way, committed, or not sent yet, connections are gone, without a word."""
+        nonlocal count, losses
+        count += 1
+        if count % 50:
+            return await room.submit(operation)
+        submission = asyncio.create_task(room.submit(operation))
+        await asyncio.sleep(random.choice((0.0, 0.0, 0.001)) * random.random())
+        for client in random.choice(([clients[room]], list(clients.values()))):
+            if client._socket is not None:
+                losses += 1
+                client._socket.abort()
+        return await submission
+
+    async with contextlib.AsyncExitStack() as stack:
+        for number in range(2):
+            url = await stack.enter_async_context(delaying(gateway.url, Random(number), longest_delay))
+            policy = ReconnectPolicy(base=0.002, cap=0.02)
+            client = CollaborativeClient(url, make_token(f"author {number}"), reconnect=policy)
+            client.on("reconnecting", returned)
+            clients[await (await stack.enter_async_context(client)).join_room("trace", "text")] = client
+        rooms = list(clients)
+        if session.start:
+            await rooms[0].submit([session.start])
+        async with asyncio.timeout(TIMEOUT):
+            await replay(session, rooms, submit)
+        assert rooms[0].text == rooms[1].text == session.end
+        assert await text_for_a_newcomer(gateway, make_token) == session.end
+    assert returns >= losses >= len(session.transactions) // 50
+
+
+async def text_for_a_newcomer(gateway: Gateway, make_token: Callable[..., str]) -> str:
+    async with CollaborativeClient(gateway.url, make_token("reader")) as reader:
+        return (await reader.join_room("trace")).text

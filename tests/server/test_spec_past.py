@@ -137,7 +137,7 @@ async def test_bringing_back_needs_write_and_looking_does_not_PV3(gateway: HasUr
 
 async def test_what_was_trimmed_cannot_be_seen_PV1_PV2(start_gateway: StartGateway, clients: Clients) -> None:
     """The log is trimmed at snapshots, so that it reaches back a little further than it must."""
-    settings = {"documents.history_operations": 20}
+    settings = {"documents.history_operations": 20, "documents.snapshot_operations": 10}
     gateway = await start_gateway(GENEROUS | settings)
     alice = await clients.enter(gateway, "alice", "r")
     for version in range(60):

@@ -143,9 +143,13 @@ class Server:
 
 @contextmanager
 def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Server]:
-    """A gateway of its own on a free port, with a secret of its own, and `config` besides."""
+    """A gateway of its own on a free port, with a secret of its own, documents in memory, and `config` besides."""
     secret = secrets.token_hex(32)
-    own: ConfigSections = {"server": {"host": "127.0.0.1", "port": 0}, "auth": {"secret": secret}}
+    own: ConfigSections = {
+        "server": {"host": "127.0.0.1", "port": 0},
+        "auth": {"secret": secret},
+        "engine": {"url": "memory://"},
+    }
     lines = []
     for section in {**own, **config}:
         lines.append(f"[{section}]")

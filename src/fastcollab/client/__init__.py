@@ -13,8 +13,9 @@
 from fastcollab.client.connection import CollaborativeClient
 from fastcollab.client.document import ClientDocument
 from fastcollab.client.participants import Participant
+from fastcollab.client.past import PastOperation
 from fastcollab.client.reconnection import ReconnectPolicy
 from fastcollab.client.room import Room
 from fastcollab.client.status import Status
 
-__all__ = ["ClientDocument", "CollaborativeClient", "Participant", "ReconnectPolicy", "Room", "Status"]
+__all__ = ["ClientDocument", "CollaborativeClient", "Participant", "PastOperation", "ReconnectPolicy", "Room", "Status"]

@@ -23,7 +23,7 @@ from fastcollab.client.reconnection import ReconnectPolicy
 from fastcollab.client.rejoining import Rejoining
 from fastcollab.client.requests import Request, error_from_wire
 from fastcollab.client.room import Room
-from fastcollab.errors import CloseCode, ConnectionClosed, FastcollabError
+from fastcollab.errors import CloseCode, ConnectionClosed, FastcollabError, VersionMismatch
 
 MAX_MESSAGE_BYTES = 64 * 2**20  # a whole document fits
 
@@ -184,6 +184,8 @@ class CollaborativeClient(Link):
                 self._room_left(payload["roomId"])
             case "pong":
                 self._requests.answer("pong", None, payload)
+            case "document" | "history":
+                self._requests.acknowledge(payload["messageId"], payload)
             case _:
                 room = self.rooms.get(message.get("roomId", ""))
                 if room is not None:
@@ -243,7 +245,9 @@ class CollaborativeClient(Link):
             message_id = self._requests.oldest_id or message_id
         if self._requests.refuse(message_id, error):
             return
-        if not any(room.operation_refused(message_id, error) for room in self.rooms.values()):
+        if isinstance(error, VersionMismatch) and not message_id and room_id in self.rooms:
+            self.rooms[room_id].made_anew(error)
+        elif not any(room.operation_refused(message_id, error) for room in self.rooms.values()):
             self._active.activation_refused(message_id)
             self._tell(error, room_id)
 

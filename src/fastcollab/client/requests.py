@@ -1,8 +1,8 @@
 """Who waits for which answer of the gateway.
 
-``ack`` and ``error`` repeat the id of the message that they answer. ``connected``, ``room_joined``, ``room_left`` and
-``pong`` do not, but come in the order of the questions (E5): each answers the oldest request for one of its kind. A
-request whose caller has given up stays, and takes the answer that is meant for it.
+``ack``, ``error``, ``document`` and ``history`` repeat the id of the message that they answer. ``connected``,
+``room_joined``, ``room_left`` and ``pong`` do not, but come in the order of the questions (E5): each answers the oldest
+request for one of its kind. A request whose caller has given up stays, and takes the answer that is meant for it.
 """
 
 from __future__ import annotations

@@ -32,10 +32,11 @@ from fastcollab.client.document import ClientDocument, Operation, Submission
 from fastcollab.client.events import Emitter
 from fastcollab.client.pacing import Pacer, Throttle
 from fastcollab.client.participants import UINT32_MAX, Cursor, Participant, Position, Record
+from fastcollab.client.past import PastOperation, content_from_wire
 from fastcollab.client.roster import CURSOR, Roster
 from fastcollab.client.status import Status
 from fastcollab.client.synchronizer import Synchronizer
-from fastcollab.errors import FastcollabError, ProtocolError
+from fastcollab.errors import FastcollabError, ProtocolError, VersionMismatch
 
 MAX_COORDINATE = 2.0**24
 
@@ -47,7 +48,9 @@ class Connection(Protocol):
 
     def send(self, kind: str, payload: Any, *, room_id: str, message_id: str | None = None) -> str: ...
 
-    async def request(self, kind: str, payload: Any, *, room_id: str, target_user_id: str | None = None) -> Any: ...
+    async def request(
+        self, kind: str, payload: Any, *, answer: str = "ack", room_id: str, target_user_id: str | None = None
+    ) -> Any: ...
 
     def send_frame(self, room_id: str, frame: bytes) -> bool: ...
 
@@ -232,6 +235,34 @@ class Room(Emitter):
         """Deletes ``count`` code points of a ``text`` document, from ``position`` on."""
         self.edit([position, {"d": count}])
 
+    # What they wrote
+
+    async def content_at(self, version: int) -> Any:
+        """The document as it was at ``version``. Raises VersionMismatch if the history does not reach back to it."""
+        answer = await self._connection.request(
+            "get_document", {"version": version}, answer="document", room_id=self.room_id
+        )
+        return content_from_wire(answer["documentState"])
+
+    async def history(self, after: int, limit: int = 100) -> list[PastOperation]:
+        """The operations after version ``after``, the oldest first: ``limit`` of them (1 to 1000), or fewer if they are
+        large or there are no more. Raises VersionMismatch if the history does not reach back so far.
+        """
+        answer = await self._connection.request(
+            "get_history", {"after": after, "limit": limit}, answer="history", room_id=self.room_id
+        )
+        return [PastOperation.from_wire(entry) for entry in answer["operations"]]
+
+    async def restore(self, version: int) -> int:
+        """Brings back the document as it was at ``version``, by an operation that undoes what was done since, and
+        returns the version that it made. It reaches this client like the operations of others.
+
+        Raises VersionMismatch, and NoPermission if this client may not write.
+        """
+        answer = await self._connection.request("restore", {"version": version}, room_id=self.room_id)
+        restored: int = answer["version"]
+        return restored
+
     # What the connection tells the room
 
     def join_request(self) -> dict[str, Any]:
@@ -282,6 +313,11 @@ class Room(Emitter):
         is_own = self._synchronizer.refused(message_id, error)
         self._update_status()
         return is_own
+
+    def made_anew(self, error: VersionMismatch) -> None:
+        """The versions known here are those of an earlier life of the document (OT6)."""
+        self._synchronizer.parted(error)
+        self._update_status()
 
     def participant_joined(self, payload: dict[str, Any]) -> None:
         self._roster.add(payload["participant"])

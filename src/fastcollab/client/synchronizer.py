@@ -8,8 +8,8 @@
 - While the connection is away, edits go on into the buffer, and whoever waits goes on waiting.
 - When the room is joined again, the operations that were missed come first (OT9). What is still in flight after them is
   sent again with its id; the gateway knows it if it was committed before.
-- When the copies have parted (3002, 3003, a gap in the versions, an operation that does not fit), the room is joined
-  again. What arrives until the answer is ignored, since the answer contains it.
+- When the copies have parted (3002, 3003, a gap in the versions, an operation that does not fit), or the document was
+  made anew, the room is joined again. What arrives until the answer is ignored, since the answer contains it.
 - Now and then an operation carries the checksum of the document that it was written against (OT8), and always the first
   one after a recovery. It is of ``confirmed``, which is what the gateway has at that version.
 """
@@ -184,7 +184,7 @@ class Synchronizer:
             try:
                 change = document.remote(operation, version)
             except (VersionGap, OperationError) as error:
-                self._part(error)
+                self.parted(error)
                 return
             self.history.changed(change)
             self._watcher.content_changed(change, user_id, document)
@@ -203,7 +203,7 @@ class Synchronizer:
             try:
                 document.acknowledged(version)
             except (VersionGap, OperationError) as error:
-                self._part(error)
+                self.parted(error)
                 return
             self.has_saved = True
             if not document.pending:
@@ -224,13 +224,13 @@ class Synchronizer:
         if isinstance(error, (RateLimited, ServiceUnavailable)):
             self._advance_after(error.details.get("retryAfterMs", RETRY_DELAY * 1000) / 1000)
         elif isinstance(error, (VersionMismatch, ChecksumFailed)):
-            self._part(error)
+            self.parted(error)
         else:
             before = document.content
             try:
                 refusal = document.refused()
             except OperationError as misfit:
-                self._part(misfit)
+                self.parted(misfit)
                 return True
             self.history.refused(refusal.change, before)
             self._watcher.content_changed(refusal.change, None, document)
@@ -239,6 +239,12 @@ class Synchronizer:
             self._waiters.fail_flight(error)
             self._advance()
         return True
+
+    def parted(self, reason: FastcollabError | OperationError) -> None:
+        """The copies have parted, as far as can be seen from here; one that an operation does not fit is another."""
+        if self._parted is None:
+            self._parted = ChecksumFailed(str(reason)) if isinstance(reason, OperationError) else reason
+            self._rejoin()
 
     def interrupt(self) -> None:
         """The room is not joined at present. What is pending stays, and is sent when it is joined again."""
@@ -305,12 +311,6 @@ class Synchronizer:
 
         if self._timer is None:
             self._timer = self._loop.call_later(delay, advance)
-
-    def _part(self, reason: FastcollabError | OperationError) -> None:
-        """The copies have parted, as far as can be seen from here; one that an operation does not fit is another."""
-        if self._parted is None:
-            self._parted = ChecksumFailed(str(reason)) if isinstance(reason, OperationError) else reason
-            self._rejoin()
 
     def _replace(self, document: ClientDocument, state: dict[str, Any]) -> None:
         given_up = document.resync(state.get("data", ot.ABSENT), state["version"], state["epoch"])

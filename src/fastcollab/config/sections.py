@@ -241,7 +241,7 @@ class LimitsConfig(Section):
 class RoomsConfig(Section):
     """Rooms and what may be done in them."""
 
-    default_document_type: Literal["json1", "rich-text", "text"] = "text"
+    default_document_type: Literal["json1", "rich-text", "text"] = "json1"
     """Type of a room's document where the first to join names none."""
 
     default_permission: Literal["none", "read", "write", "admin"] = "write"
@@ -386,9 +386,9 @@ class BackendConfig(Section):
 class EngineConfig(Section):
     """What keeps documents and connects gateways with each other."""
 
-    url: str = "memory://"
-    """`memory://` keeps documents in this process, for as long as it runs. `sqlite:///srv/documents.db` keeps them in
-    that file, and `sqlite:documents.db` in one that is sought from the working directory.
+    url: str = "sqlite:fastcollab.db"
+    """`sqlite:///srv/documents.db` keeps documents in that file, and `sqlite:documents.db` in one that is sought from
+    the working directory. `memory://` keeps them in this process, for as long as it runs.
     """
 
     durability: Literal["full", "relaxed"] = "full"

@@ -59,8 +59,9 @@ class CommitQueue:
 
     @property
     def oldest_base(self) -> int | None:
-        """The oldest version that one of those who wait was written against; None: none waits."""
-        return min((submission.version for _, submission in self._waiting), default=None)
+        """The oldest version in the history that one of those who wait was written against; None: there is none."""
+        versions = (submission.version for _, submission in self._waiting)
+        return min((version for version in versions if version >= self.document.oldest), default=None)
 
     def add(self, session: Session | None, submission: Submission) -> None:
         """Raises :class:`ServiceUnavailable` if too many wait, and then nothing was taken."""

@@ -118,7 +118,7 @@ class Document:
     """The document of one room, in its newest version, with the newest part of its history.
 
     `content` is the document at `version`, a value of the type `document_type`, and `oldest` the first version of which
-    the log knows what came after.
+    the log knows what came after, which is `log_begins`.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Document:
         self.staged: list[Committed] = []
         self._live = open_document(document_type, document_type.create() if content is _NEW else content)
         self._limits = limits
-        self._log_begins = version if oldest is None else oldest
+        self.log_begins = version if oldest is None else oldest
         self._history: list[Committed] = []
         self._history_bytes = 0
         #: What takes back the last operations, the staged ones included; fewer than `_history` after a recall.
@@ -154,7 +154,7 @@ class Document:
     @property
     def oldest(self) -> int:
         """The oldest version that an operation may have been written against."""
-        return max(self._log_begins, self.version - self._limits.operations)
+        return max(self.log_begins, self.version - self._limits.operations)
 
     @property
     def snapshot_due(self) -> bool:
@@ -312,7 +312,7 @@ class Document:
 
     def trimmed(self, oldest: int) -> None:
         """The log has been trimmed to what came after `oldest`."""
-        self._log_begins = max(self._log_begins, oldest)
+        self.log_begins = max(self.log_begins, oldest)
 
     def _remember(self, entries: Iterable[Committed]) -> None:
         for entry in entries:

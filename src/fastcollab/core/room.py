@@ -67,6 +67,8 @@ class Room:
         self.document = document
         self.commits = CommitQueue(document, settings.max_queued_bytes)
         self.members: dict[Session, Permission] = {}
+        #: The members that know an earlier life of the document, and have to join again before they write.
+        self._outdated: set[Session] = set()
         self.participants: dict[str, Participant] = {}
         period = SECOND // settings.cursor_updates
         self.cursors = _binary.RecordBatch(CURSOR, handle, period, int(SECOND * settings.cursor_burst))
@@ -104,6 +106,7 @@ class Room:
         participant.absent_since = None
         self._absent.discard(participant)
         self.members[session] = permission
+        self._outdated.discard(session)
         session.entered(self)
         effects += [Entered(session, self), *self._welcome(session, permission, request)]
         if arriving:
@@ -173,6 +176,7 @@ class Room:
 
     def _remove_member(self, session: Session) -> list[Effect]:
         del self.members[session]
+        self._outdated.discard(session)
         self.participants[session.identity.user_id].sessions.remove(session)
         session.left(self)
         return [Left(session, self)]
@@ -215,6 +219,8 @@ class Room:
 
     def _missed_since(self, version: int) -> list[Committed] | None:
         """The operations since `version`; None if they are not known, or are more than a client can be sent at once."""
+        if self.document.lacks(version):
+            return None
         try:
             missed = self.document.since(version)
         except VersionMismatch:
@@ -355,7 +361,7 @@ class Room:
 
     def submit(self, session: Session, message: messages.Operation, size: int) -> list[Effect]:
         """Takes an operation, to be committed when its turn has come (OT3)."""
-        self.members[session].require(Permission.WRITE, "an operation")
+        self.require_writer(session, "an operation")
         payload = message.payload
         submission = Submission(
             session.identity.user_id,
@@ -368,6 +374,14 @@ class Room:
         )
         self.commits.add(session, submission)
         return [Commit(self)]
+
+    def require_writer(self, session: Session, what: str) -> None:
+        """Raises :class:`~fastcollab.errors.NoPermission` unless the member may write, and :class:`VersionMismatch` if
+        the versions that it speaks of are those of an earlier life of the document (OT6).
+        """
+        self.members[session].require(Permission.WRITE, what)
+        if session in self._outdated:
+            raise _made_anew(self.document)
 
     def committed(self) -> list[Effect]:
         """The batch is stored: acknowledges each operation, and tells the others (OT3)."""
@@ -416,14 +430,15 @@ class Room:
 
     def renewed(self, document: Document) -> list[Effect]:
         """Another process has made the document anew: tells the members that what they have is no more (OT6)."""
-        effects = self.failed(VersionMismatch("the document was made anew", version=document.version))
+        made_anew = _made_anew(document)
+        effects = self.failed(made_anew)
         self.document = document
         self.commits = CommitQueue(document, self._settings.max_queued_bytes)
+        self._outdated.update(self.members)
         self._selections_version = document.version
         for participant in self.participants.values():
             participant.selection = None
-        notice = VersionMismatch("the document was made anew", version=document.version, oldest=document.oldest)
-        return [*effects, Send(list(self.members), messages.ErrorSent.of(notice), self.id)]
+        return [*effects, Send(list(self.members), messages.ErrorSent.of(made_anew), self.id)]
 
     def _move_selection(self, participant: Participant) -> messages.Selection | None:
         """The participant's selection in the newest version; what is too old to be moved there is gone."""
@@ -469,3 +484,7 @@ def broadcast(entry: Committed) -> messages.OperationBroadcast:
         version=entry.written_against,
         transformed_version=entry.version,
     )
+
+
+def _made_anew(document: Document) -> VersionMismatch:
+    return VersionMismatch("the document was made anew", version=document.version, oldest=document.oldest)

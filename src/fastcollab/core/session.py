@@ -179,8 +179,8 @@ class Session:
             return [LookBack(self, self._room(message.room_id), message)]
         return self._acknowledge(message, _HANDLERS[type(message)](self, message, now))
 
-    def joined(self, message: messages.JoinRoom, effects: list[Effect]) -> list[Effect]:
-        """The effects of a join that was carried out, with the ack if one was asked for."""
+    def answered(self, message: messages.ClientMessage, effects: list[Effect]) -> list[Effect]:
+        """The effects of a message that took time to carry out, with the ack if one was asked for."""
         return self._acknowledge(message, effects)
 
     def closed(self, farewell: bool, now: Instant) -> list[Effect]:

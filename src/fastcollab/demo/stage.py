@@ -124,7 +124,9 @@ class Stage:
         first = DEFAULT_PORT if self._port is None else self._port
         last = first + PORTS_TRIED if self._port is None else first
         while True:
-            gateway = Gateway(Config(auth={"secret": self._secret}, server={"port": first}))
+            gateway = Gateway(
+                Config(auth={"secret": self._secret}, server={"port": first}, engine={"url": "memory://"})
+            )
             try:
                 await gateway.start()
             except OSError as error:

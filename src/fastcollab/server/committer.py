@@ -188,9 +188,12 @@ class Committer:
         return base is not None and room.document.lacks(base)
 
     async def _recall(self, room: Room) -> None:
-        base = room.commits.oldest_base
-        if base is not None and self._lacks(room):
-            await self._documents.recall(room.id, room.document, base)
+        """Brings back what those who wait have to be transformed over, and those who have come meanwhile."""
+        while (base := room.commits.oldest_base) is not None and room.document.lacks(base):
+            try:
+                await self._documents.recall(room.id, room.document, base)
+            except LogMoved:
+                await self._catch_up(room)
 
     def _stage(self, room: Room) -> _Batch:
         """Stages those that wait, and has them stored."""
@@ -234,6 +237,9 @@ class Committer:
         authors = [refusal.submission.author for refusal in refusals]
         try:
             results = await self._documents.store.results(room.id, room.document.epoch, authors)
+            if max(results.values(), default=0) > room.document.version:
+                # By a batch of which the store has not said that it was stored: what came before it is told first.
+                await self._catch_up(room)
         except ServiceUnavailable as error:
             results = {}
             refusals = [refusal._replace(error=error) for refusal in refusals]

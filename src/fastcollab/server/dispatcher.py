@@ -10,6 +10,7 @@ the :class:`~fastcollab.server.committer.Committer` has them stored, and answere
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -45,7 +46,7 @@ from fastcollab.errors import (
     ServiceUnavailable,
 )
 from fastcollab.logs import get_logger
-from fastcollab.ports import ConnectionRegistry
+from fastcollab.ports import ConnectionRegistry, LogMoved
 from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
 from fastcollab.server._listener import Connection, deliver
 from fastcollab.server._outbox import Cork
@@ -310,23 +311,29 @@ class Dispatcher:
         if document_type not in ot.types:
             known = ", ".join(sorted(ot.types))
             raise InvalidMessage(f"the document types are: {known}", path="payload.documentType")
-        room = await self.rooms.open(request.room_id, document_type)
+        room = None
         try:
-            # The state that it gets must say of each operation that it has sent whether it is in there.
-            await self.committer.answered(room, session)
-            if request.last_sync_version is not None and request.epoch == room.document.epoch:
-                await self.documents.recall(room.id, room.document, request.last_sync_version)
+            while room is None or not self.rooms.is_live(room):  # it may be deserted and forgotten meanwhile
+                room = await self.rooms.open(request.room_id, document_type)
+                # The state that it gets must say of each operation that it has sent whether it is in there.
+                await self.committer.answered(room, session)
+                if request.last_sync_version is not None and request.epoch == room.document.epoch:
+                    with contextlib.suppress(LogMoved):  # which shows as soon as something is committed
+                        await self.documents.recall(room.id, room.document, request.last_sync_version)
             if session.state is not SessionState.CLOSED:
                 effects = room.enter(session, permission, request, instant())
-                self.carry_out(session.joined(message, effects))
+                self.carry_out(session.answered(message, effects))
         finally:
             # If nobody entered, nobody will leave either.
-            self.rooms.retire(room)
+            if room is not None:
+                self.rooms.retire(room)
 
     async def _look_back(self, session: Session, room: Room, message: messages.PastMessage) -> None:
         if isinstance(message, messages.Restore):
             self._check_draining()
-        self.carry_out(await look_back(self.documents, session, room, message))
+        effects = await look_back(self.documents, session, room, message)
+        # What is restored is acknowledged as an operation, with its version.
+        self.carry_out(effects if isinstance(message, messages.Restore) else session.answered(message, effects))
 
     def _check_draining(self) -> None:
         if self.draining:

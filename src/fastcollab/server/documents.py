@@ -8,6 +8,7 @@ beyond that is fetched (:meth:`Documents.recall`). Earlier versions are made fro
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from fastcollab import ot
@@ -16,6 +17,7 @@ from fastcollab.errors import FastcollabError, ServiceUnavailable, VersionMismat
 from fastcollab.logs import get_logger
 from fastcollab.ot.live import open_document
 from fastcollab.ports import DocumentStore, LogMoved, Retention, StoredDocument
+from fastcollab.server.clock import instant
 from fastcollab.server.first_content import FirstContent
 
 log = get_logger(__name__)
@@ -73,16 +75,27 @@ class Documents:
         else:
             document.trimmed(oldest)
 
+    async def forget_unwritten(self, in_use: Collection[str]) -> None:
+        """Forgets the documents of rooms that were joined and never written to, and are not `in_use`.
+
+        They are kept for a while, since a client that comes back with its first edit names their epoch.
+        """
+        before = instant().unix - int(self._retention.results_seconds * 1000)
+        try:
+            await self.store.forget_unwritten(before, in_use)
+        except FastcollabError as error:
+            log.warning("documents without content could not be looked through", error=str(error))
+
     async def recall(self, room_id: str, document: Document, version: int) -> None:
-        """Brings back the history since `version`, as far as the log has it."""
+        """Brings back the history since `version`, as far as the log has it; raises :class:`LogMoved` if the document
+        has been made anew.
+        """
         while document.lacks(version):
             known_since = document.known_since
             try:
                 entries = await self.store.history(room_id, document.epoch, version, known_since)
             except VersionMismatch as error:
                 document.trimmed(error.details["oldest"])
-            except LogMoved:
-                return  # it will show when something is committed
             else:
                 # Meanwhile some may have been forgotten, and then more have to be fetched.
                 if document.known_since == known_since:
@@ -100,17 +113,31 @@ class Documents:
             raise VersionMismatch("there is no document", version=0, oldest=0)
         return stored, await asyncio.to_thread(_content, stored)
 
-    async def restoring(self, room_id: str, version: int) -> tuple[Any, int]:
-        """The operation that brings a document back to what it was at `version`, and the version that it follows, which
-        is `version` itself if nothing was done since; then there is no operation.
+    async def restoring(self, room_id: str, document: Document, version: int) -> tuple[Any, int]:
+        """The operation that brings the document back to what it was at `version`, and the version that it follows,
+        which is `version` itself if nothing was done since; then there is no operation.
 
-        It undoes what was done since, so that what did not change stays as it is, with the cursors in it.
+        It undoes what was done since, so that what did not change stays as it is, with the cursors in it. The store may
+        know of more already, by which the document here is not changed yet. Raises :class:`VersionMismatch` if the log
+        does not reach back to that version.
         """
-        past, content = await self.at(room_id, version)
-        entries = await self.store.history(room_id, past.epoch, version)
-        if not entries:
+        epoch, newest = document.epoch, document.version
+        if version == newest:
             return None, version
-        return await asyncio.to_thread(_undoing, _type(past), content, entries), version + len(entries)
+        past, content = await self.at(room_id, version)
+        entries = await self.history(room_id, epoch, version, newest)
+        return await asyncio.to_thread(_undoing, _type(past), content, entries), newest
+
+    async def history(
+        self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None
+    ) -> list[Committed]:
+        """The operations that follow a version; raises :class:`VersionMismatch` if the log does not have them in this
+        epoch.
+        """
+        try:
+            return await self.store.history(room_id, epoch, after, up_to, limit)
+        except LogMoved:
+            raise VersionMismatch("the document was made anew", version=0, oldest=0) from None
 
 
 def _type(stored: StoredDocument) -> ot.DocumentType:

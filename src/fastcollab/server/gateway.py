@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Coroutine
 from http import HTTPStatus
 from types import TracebackType
@@ -13,18 +12,15 @@ from typing import Any, Self
 
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
-from fastcollab.config import Config
-from fastcollab.core.document import DocumentLimits
+from fastcollab.config import Config, EngineConfig
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
-from fastcollab.core.room import RoomSettings
-from fastcollab.core.session import SessionSettings, SessionState
+from fastcollab.core.session import SessionState
 from fastcollab.engines import open_documents
 from fastcollab.engines.memory import MemoryRegistry
 from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
-from fastcollab.messages import LimitsInForce
-from fastcollab.ports import DocumentStore, LoadDocument, Retention, SaveDocument
+from fastcollab.ports import DocumentStore, LoadDocument, SaveDocument
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._outbox import Cork
@@ -36,13 +32,22 @@ from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
+from fastcollab.server.settings import document_limits, nanoseconds, retention, room_settings, session_settings
 
 log = get_logger(__name__)
 
-_MILLISECOND = 1_000_000
 #: How long (s) an upgrade request may take to arrive.
 _HANDSHAKE_TIMEOUT = 10.0
 _ACCEPT_BACKLOG = 1024
+#: How often (s) documents are looked through that nobody has written to.
+_TIDY_INTERVAL = 3600.0
+
+
+def _tell_where_documents_are(engine: EngineConfig) -> None:
+    if engine.sqlite_path is None:
+        log.info("documents are kept in memory, and end with this process")
+    else:
+        log.info("documents are kept", file=str(engine.sqlite_path.absolute()), durability=engine.durability)
 
 
 class _PicowsLogger(logging.LoggerAdapter[logging.Logger]):
@@ -95,6 +100,7 @@ class Gateway:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
+        self._tidier: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._draining = False
         self._closed = asyncio.Event()
@@ -108,7 +114,7 @@ class Gateway:
         self._dispatcher = Dispatcher(
             self._registry,
             TokenVerifier(config.auth),
-            _session_settings(config),
+            session_settings(config),
             default_permission=Permission.of_word(config.rooms.default_permission),
             default_document_type=config.rooms.default_document_type,
             cork=self._cork,
@@ -130,16 +136,16 @@ class Gateway:
         self._backend.start()
         self.documents = dispatcher.documents = Documents(
             store,
-            _document_limits(config),
-            _retention(config),
+            document_limits(config),
+            retention(config),
             self._backend.first_content,
         )
         dispatcher.rooms = Rooms(
             self.documents,
-            _room_settings(config),
+            room_settings(config),
             self._pump,
-            FlushPacer(_ns(config.fanout.min_interval_ms), _ns(config.fanout.max_interval_ms)),
-            _ns(config.presence.cursor_interval_ms),
+            FlushPacer(nanoseconds(config.fanout.min_interval_ms), nanoseconds(config.fanout.max_interval_ms)),
+            nanoseconds(config.presence.cursor_interval_ms),
             carry_out=dispatcher.carry_out,
             send_updates=dispatcher.send_updates,
             run=self._run,
@@ -174,7 +180,10 @@ class Gateway:
             await store.close()
             raise
         self._backend.begin_hand_back(self.documents, dispatcher.rooms.document)
+        if self._store is None:
+            _tell_where_documents_are(config.engine)
         self._sweep()
+        self._tidy()
 
     @property
     def port(self) -> int:
@@ -238,8 +247,9 @@ class Gateway:
         for connection in list(connections.values()):
             connection.abort()
         await self._dispatcher.all_closed.wait()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for timer in (self._sweeper, self._tidier):
+            if timer is not None:
+                timer.cancel()
         # A store that does not answer must not keep the process; what it has not confirmed was not acknowledged.
         if self._tasks:
             _, stuck = await asyncio.wait(self._tasks, timeout=self.config.server.shutdown_timeout)
@@ -296,6 +306,10 @@ class Gateway:
         if limit and len(self._dispatcher.connections) >= limit:
             raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is full", Retry_After="30")
 
+    def _tidy(self) -> None:
+        self._tidier = asyncio.get_running_loop().call_later(_TIDY_INTERVAL, self._tidy)
+        self._run(self.documents.forget_unwritten(set(self._dispatcher.rooms)))
+
     def _sweep(self) -> None:
         """Looks after connections that say nothing: no token in time (S1), no sign of life (K1)."""
         heartbeat = int(self.config.client.heartbeat_interval * SECOND)
@@ -314,62 +328,3 @@ class Gateway:
                 connection.close(CloseCode.SILENT, "no sign of life")
             elif silence > heartbeat and not connection.probed:
                 connection.ping()
-
-
-def _ns(milliseconds: float) -> int:
-    return int(milliseconds * _MILLISECOND)
-
-
-def _session_settings(config: Config) -> SessionSettings:
-    return SessionSettings(
-        limits=LimitsInForce(
-            cursor_updates=config.limits.cursor_updates,
-            operations=config.limits.operations,
-            messages=config.limits.messages,
-            burst=config.limits.burst,
-            connections=config.limits.connections_per_user,
-            rooms=config.limits.rooms_per_user,
-            participants=config.rooms.max_participants,
-            max_message_bytes=config.client.max_message_bytes,
-            max_operation_bytes=config.documents.max_operation_bytes,
-            max_messages_per_batch=config.rooms.max_messages_per_batch,
-        ),
-        heartbeat_interval=int(config.client.heartbeat_interval * 1000),
-    )
-
-
-def _room_settings(config: Config) -> RoomSettings:
-    return RoomSettings(
-        max_participants=config.rooms.max_participants,
-        max_data_bytes=config.presence.max_data_bytes,
-        grace_period=int(config.presence.grace_period * SECOND),
-        selection_interval=_ns(config.presence.selection_interval_ms),
-        update_interval=_ns(config.presence.update_interval_ms),
-        cursor_updates=config.limits.cursor_updates,
-        cursor_burst=config.limits.burst,
-        # Half of what may wait for a connection: more would end it, and it would ask for the same again.
-        max_recovery_bytes=config.client.max_outbound_bytes // 2,
-    )
-
-
-def _document_limits(config: Config) -> DocumentLimits:
-    documents = config.documents
-    return DocumentLimits(
-        operations=documents.history_operations,
-        cached_operations=documents.cached_operations,
-        cached_bytes=documents.cached_bytes,
-        snapshot_operations=documents.snapshot_operations,
-        snapshot_bytes=documents.snapshot_bytes,
-        max_operation_bytes=documents.max_operation_bytes,
-        max_document_bytes=documents.max_document_bytes,
-    )
-
-
-def _retention(config: Config) -> Retention:
-    documents = config.documents
-    return Retention(
-        documents.history_operations,
-        documents.history_bytes,
-        seconds=documents.history_seconds or math.inf,
-        results_seconds=documents.results_seconds,
-    )

@@ -7,7 +7,6 @@ import orjson
 from fastcollab import messages
 from fastcollab.core.document import Committed, Submission
 from fastcollab.core.effects import Commit, Effect, Send
-from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room
 from fastcollab.core.session import Session
 from fastcollab.errors import RoomNotFound
@@ -41,7 +40,7 @@ async def _document(documents: Documents, room: Room, version: int | None) -> me
 
 async def _history(documents: Documents, room: Room, message: messages.GetHistory) -> messages.HistorySent:
     document, payload = room.document, message.payload
-    entries = await documents.store.history(room.id, document.epoch, payload.after, limit=payload.limit)
+    entries = await documents.history(room.id, document.epoch, payload.after, limit=payload.limit)
     told: list[messages.PastOperation] = []
     size = 0
     for entry in entries:
@@ -49,15 +48,15 @@ async def _history(documents: Documents, room: Room, message: messages.GetHistor
         if told and size > _HISTORY_BYTES:
             break
         told.append(past_operation(entry))
-    return messages.HistorySent(message.id, told, document.oldest, document.version)
+    return messages.HistorySent(message.id, told, document.log_begins, document.version)
 
 
 async def _restore(documents: Documents, session: Session, room: Room, message: messages.Restore) -> list[Effect]:
-    _require_write(session, room)
-    operation, version = await documents.restoring(room.id, message.payload.version)
+    _require_writer(session, room)
+    operation, version = await documents.restoring(room.id, room.document, message.payload.version)
     if version == message.payload.version:
         return [Send([session], messages.Ack(message.id, version), room.id)]
-    _require_write(session, room)  # it may have left, or lost the right to write, meanwhile
+    _require_writer(session, room)  # it may have left, or lost the right to write, meanwhile
     identity = session.identity
     submission = Submission(
         identity.user_id,
@@ -72,11 +71,10 @@ async def _restore(documents: Documents, session: Session, room: Room, message: 
     return [Commit(room)]
 
 
-def _require_write(session: Session, room: Room) -> None:
-    permission = room.members.get(session)
-    if permission is None:
+def _require_writer(session: Session, room: Room) -> None:
+    if session not in room.members:
         raise RoomNotFound(f"the connection is not in the room {room.id!r}", roomId=room.id)
-    permission.require(Permission.WRITE, "restoring a version")
+    room.require_writer(session, "restoring a version")
 
 
 def past_operation(entry: Committed) -> messages.PastOperation:

@@ -70,7 +70,9 @@ class Rooms:
         return iter(self._live)
 
     async def open(self, room_id: str, document_type: str) -> Room:
-        """The room, live from now on. Who does not enter it at once must :meth:`retire` it."""
+        """The room, which is live from now on, until :meth:`retire` finds it deserted. Who does not enter it at once
+        must have it retired.
+        """
         if (live := self._live.get(room_id)) is not None:
             return live.room
         async with self._lock(room_id):
@@ -80,6 +82,10 @@ class Rooms:
                 channel = Channel(room, self._pump, self._pacer, self._send_updates, self._update_interval)
                 live = self._live[room_id] = _Live(room, channel)
         return live.room
+
+    def is_live(self, room: Room) -> bool:
+        live = self._live.get(room.id)
+        return live is not None and live.room is room
 
     def document(self, room_id: str) -> Document | None:
         """The document of the room, if that is live."""
@@ -103,9 +109,8 @@ class Rooms:
 
     def retire(self, room: Room) -> None:
         """Forgets the room if it is deserted; its document stays where documents live."""
-        live = self._live.get(room.id)
-        if live is not None and live.room is room and room.deserted:
-            self._close(live)
+        if self.is_live(room) and room.deserted:
+            self._close(self._live[room.id])
             self._run(self._put_away(room))
 
     async def close(self) -> None:

@@ -295,7 +295,7 @@ class TestAcknowledgment:
         session, room = session_of(), new_room()
         join = message("join_room", {"roomId": "plans"}, acknowledgment=True)
         assert received(session.receive(join, 100, START), session) == []
-        effects = session.joined(join, enter(room, session))
+        effects = session.answered(join, enter(room, session))
         assert [type(payload) for payload in received(effects, session)] == [messages.RoomJoined, messages.Ack]
 
     def test_e4_a_message_that_failed_is_not_acknowledged(self) -> None:

@@ -6,12 +6,14 @@ a limit of the file's size and a directory without the permission to write stand
 
 import asyncio
 import fcntl
+import gc
 import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -20,6 +22,8 @@ import pytest
 from fastcollab.core.document import Author
 from fastcollab.engines.sqlite import SqliteDocuments, schema
 from fastcollab.engines.sqlite.schema import MIGRATIONS
+from fastcollab.engines.sqlite.worker import Call
+from fastcollab.engines.sqlite.writing import Append, Writer
 from fastcollab.errors import ServiceUnavailable, StoreError
 from fastcollab.ports import AlreadyCommitted, StoredDocument
 from fastcollab.testing.document_model import entry, text_at
@@ -181,6 +185,33 @@ async def test_a_neighbour_that_holds_the_file(
     await documents.close()
 
 
+async def test_packing_that_fails_takes_nothing_from_the_durability(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "BUSY_SECONDS", 0.01)
+    documents = await SqliteDocuments.open(path)
+    made = await documents.create("plans", "text", "")
+    await append(documents, made, 1, 10)
+    await documents.close()
+    writer = Writer(path, "full", 5)
+    append_more = Call(Append("plans", made.epoch, [entry(11)]), None)
+    writer.handle([append_more])
+    assert append_more.error is None and writer.patience == 0
+    neighbour = sqlite3.connect(path, isolation_level=None)
+    neighbour.execute("BEGIN IMMEDIATE")
+    writer.tidy()
+    # It is left until a call has succeeded.
+    assert writer.patience is None
+    neighbour.close()
+    assert writer.connect().execute("PRAGMA synchronous").fetchone() == (2,)
+    append_more = Call(Append("plans", made.epoch, [entry(12)]), None)
+    writer.handle([append_more])
+    assert append_more.error is None and writer.patience == 0
+    writer.tidy()
+    assert writer.connect().execute("PRAGMA synchronous").fetchone() == (2,)
+    writer.disconnect()
+
+
 WRITER = """
 import asyncio, sys
 from pathlib import Path
@@ -327,10 +358,11 @@ async def test_a_file_that_must_not_grow(path: Path) -> None:
     assert limited.stdout == "documents cannot be stored: the disk cannot be read or written\n"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
 async def test_a_file_that_can_only_be_read(path: Path) -> None:
     await (await SqliteDocuments.open(path)).close()
     path.chmod(0o444)
+    if os.access(path, os.W_OK):
+        pytest.skip("nothing is read-only for root")
     assert (await refused(path)).startswith(f"{path} cannot be used: the file is read-only")
 
 
@@ -404,6 +436,28 @@ async def test_closing_leaves_nothing_but_the_file(documents: SqliteDocuments, p
     await append(documents, made, 1, 250)
     await documents.close()
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, path.name + ".lock"]
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("documents-")]
+
+
+async def test_no_thread_outlives_the_store(path: Path) -> None:
+    documents = await SqliteDocuments.open(path)
+    assert len(threads()) == 2
+    await documents.close()
+    assert not threads()
+
+
+async def test_nor_one_that_is_forgotten(path: Path) -> None:
+    documents = await SqliteDocuments.open(path)
+    await documents.create("plans", "text", "")
+    left = threads()
+    del documents
+    gc.collect()
+    for thread in left:
+        await asyncio.to_thread(thread.join)
+    await (await SqliteDocuments.open(path)).close()
 
 
 FORGETFUL = """

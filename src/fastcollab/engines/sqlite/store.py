@@ -152,7 +152,8 @@ def _prepare(path: Path, durability: Durability, exclusive: bool) -> tuple[Path,
     try:
         with closing(connect(path, durability, create=True)) as connection:
             # SQLite opens a file that can only be read all the same, until somebody writes.
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("BEGIN")
+            connection.execute("DELETE FROM dropped WHERE document < 0")
     except BaseException as error:
         if lock is not None:
             os.close(lock)

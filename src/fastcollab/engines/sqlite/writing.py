@@ -119,14 +119,7 @@ class Writer(Connected):
     def tidy(self) -> None:
         try:
             if self._keeper.due:
-                # What is packed has been stored before, so that its second writing need not be waited for.
-                self.connect().execute(synchronous("relaxed"))
-                while True:
-                    with self._transaction() as connection:
-                        self._keep(connection)
-                    if not self._keeper.behind:
-                        break
-                self.connect().execute(synchronous(self._durability))
+                self._keep()
             else:
                 self.connect().execute("PRAGMA wal_checkpoint(PASSIVE)")
                 self._checkpointed = self.connect().total_changes
@@ -173,7 +166,22 @@ class Writer(Connected):
             self._gathered.newest[document] = max(version, self._gathered.newest.get(document, 0))
         self._keeper.start(len(self._gathered.versions), dropped=True)
 
-    def _keep(self, connection: sqlite3.Connection) -> None:
+    def _keep(self) -> None:
+        """Packs a portion, or more if calls have to wait for it, or removes what is left of dropped documents."""
+        connection = self.connect()
+        # What is packed has been stored before, so that its second writing need not be waited for.
+        connection.execute(synchronous("relaxed"))
+        try:
+            while True:
+                with self._transaction():
+                    self._keep_portion(connection)
+                if not self._keeper.behind:
+                    return
+        finally:
+            if self._connection is connection:
+                connection.execute(synchronous(self._durability))
+
+    def _keep_portion(self, connection: sqlite3.Connection) -> None:
         keeper = self._keeper
         if not keeper.packing and not keeper.has_gathered:
             keeper.remove_dropped(connection)

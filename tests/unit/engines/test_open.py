@@ -1,0 +1,34 @@
+"""Which engine the configuration chooses."""
+
+from pathlib import Path
+
+import pytest
+
+from fastcollab.config import EngineConfig
+from fastcollab.engines import open_documents
+from fastcollab.engines.memory import MemoryDocuments
+from fastcollab.engines.sqlite import SqliteDocuments
+from fastcollab.errors import StoreError
+
+
+async def test_in_memory() -> None:
+    documents = await open_documents(EngineConfig(url="memory://"))
+    assert isinstance(documents, MemoryDocuments)
+    await documents.close()
+
+
+@pytest.mark.parametrize("durability", ["full", "relaxed"])
+async def test_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: str) -> None:
+    engine = EngineConfig.model_validate({"url": "sqlite:documents.db", "durability": durability})
+    monkeypatch.chdir(tmp_path)
+    documents = await open_documents(engine)
+    # It is sought once, and not again from another directory.
+    monkeypatch.chdir("/")
+    assert isinstance(documents, SqliteDocuments)
+    made = await documents.create("plans", "text", "")
+    with pytest.raises(StoreError):
+        await open_documents(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"))
+    tool = await open_documents(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"), exclusive=False)
+    assert await tool.load("plans") == made
+    await tool.close()
+    await documents.close()
