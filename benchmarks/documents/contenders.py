@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -39,6 +40,14 @@ def run_gateway(settings: ConfigSections, core: int | None) -> Iterator[Endpoint
 
 
 @contextmanager
+def run_gateway_on_file(durability: str, core: int | None) -> Iterator[Endpoint]:
+    with tempfile.TemporaryDirectory(prefix="fastcollab-documents-") as folder:
+        engine = {"url": f"sqlite://{folder}/documents.db", "durability": durability}
+        with run_gateway({"engine": engine}, core) as endpoint:
+            yield endpoint
+
+
+@contextmanager
 def run_sharedb(core: int | None) -> Iterator[Endpoint]:
     command = [str(install_sharedb()), str(SHAREDB / "server.mjs")]
     with server_process(command, core=core) as (pid, line):
@@ -58,5 +67,7 @@ def install_sharedb() -> Path:
 
 CONTENDERS: dict[str, Callable[[int | None], AbstractContextManager[Endpoint]]] = {
     "fastcollab, in memory": partial(run_gateway, {}),
+    "fastcollab, relaxed": partial(run_gateway_on_file, "relaxed"),
+    "fastcollab, full": partial(run_gateway_on_file, "full"),
     YARDSTICK: run_sharedb,
 }

@@ -1,6 +1,6 @@
 """What the gateway needs from outside, as interfaces; ``engines`` has the implementations.
 
-All methods are coroutines, since an engine may have to ask a disk or another machine, and may be called from one event
+All methods are waited for, since an engine may have to ask a disk or another machine, and may be called from one event
 loop only. What can be wrong with the outside (a full disk, a server that is gone) is raised as
 :class:`~fastcollab.errors.ServiceUnavailable`: nothing was changed then, or it is not known whether it was, and the
 same call may be made again.
@@ -8,7 +8,7 @@ same call may be made again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -51,6 +51,21 @@ class AlreadyCommitted(FastcollabError):
     def __init__(self, results: Mapping[Author, int]) -> None:
         super().__init__(f"{len(results)} operations have been committed before")
         self.results = dict(results)
+
+
+class Settled:
+    """What has been done without waiting, or has failed with `error`: it can be awaited, and looked at before."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: FastcollabError | None = None) -> None:
+        self.error = error
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self.error is not None:
+            raise self.error
+        return
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +134,9 @@ class DocumentStore(Protocol):
         """
         ...
 
-    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> None:
-        """Appends operations to the log, all or none.
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> Awaitable[None]:
+        """Appends operations to the log, all or none. What spares its callers a task is to
+        return a future, or :class:`Settled` from an engine that need not wait for anything.
 
         Raises :class:`LogMoved` unless the first one's version is the next one of the document in this epoch, and
         :class:`AlreadyCommitted` if it is, but some of their authors are known; then nothing was changed. Atomic: of

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from tests.generators import json1 as generator
 from fastcollab import ot
 from fastcollab.ot import ABSENT, OperationError
 from fastcollab.ot._json1 import Json1Type
+from fastcollab.ot.live import open_document
 
 json1: Any = ot.types["json1"]
 
@@ -279,3 +281,24 @@ def test_any_json_is_an_operation_or_refused(value: Any, document: Any) -> None:
                 call()
             except OperationError as error:
                 assert all(isinstance(step, int | str) for step in error.path)
+
+
+@LAWS
+@given(seed=st.integers(0, 2**32))
+def test_a_live_document_knows_its_size(seed: int) -> None:
+    """It does not encode what an operation has left alone."""
+    random = Random(seed)
+    content = generator.document(random)
+    live = open_document(json1, content)
+    for _ in range(6):
+        inverse = live.apply(generator.operation(random, live.content()))
+        if random.random() < 0.3:
+            live.apply(inverse)
+        if random.random() < 0.8:
+            assert live.size() == _size(live.content())
+
+
+def _size(content: Any) -> int:
+    if content is ABSENT:
+        return 0
+    return len(content.encode() if isinstance(content, str) else orjson.dumps(content))

@@ -186,7 +186,8 @@ class RoomMachine(RuleBasedStateMachine):
                 assert payload.version == self.results[payload.message_id]
             else:
                 self.results[payload.message_id] = payload.version
-                self.expect(session, payload.message_id, payload.version)
+                if session in self.online:
+                    self.expect(session, payload.message_id, payload.version)
         elif isinstance(payload, messages.ErrorSent):
             assert payload.code in (ErrorCode.VERSION_MISMATCH, ErrorCode.SERVICE_UNAVAILABLE)
         if session not in self.online:

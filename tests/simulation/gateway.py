@@ -95,6 +95,7 @@ class GatewayProcess:
             run=machine.run,
             retire=self.rooms.retire,
             changed=_nobody,
+            when_read=machine.call_soon,
         )
 
     def room(self, room_id: str) -> Room | None:

@@ -68,11 +68,12 @@ def newcomers_go_last(patch: pytest.MonkeyPatch) -> None:
 
 
 def acknowledged_before_stored(patch: pytest.MonkeyPatch) -> None:
-    async def append(self: Committer, room: Room) -> None:
-        entries, epoch = room.document.staged, room.document.epoch
-        self._carry_out(room.committed())
-        if entries:
-            await self._documents.store.append(room.id, epoch, entries)
+    async def append(self: Committer, room: Room, batch: Any) -> None:
+        try:
+            self._carry_out(room.committed())
+        finally:
+            if batch.appending is not None:
+                await batch.appending
 
     patch.setattr(Committer, "_append", append)
 

@@ -93,10 +93,18 @@ class CommitQueue:
 
     def commit(self) -> list[Outcome]:
         """The batch is stored: commits it, and returns what became of each operation, in order."""
-        committed = {entry.version: entry for entry in self.document.commit()}
+        next_version = self.document.version + 1
+        committed = iter(self.document.commit())
         batch, self._batch = self._batch, []
-        # The first with a version is the one that made it, and others with the same are repetitions.
-        return [Outcome(*submitted, committed.pop(submitted[2], None)) for submitted in batch]
+        outcomes = []
+        for session, submission, version in batch:
+            # The first with a version is the one that made it, and others with the same are repetitions.
+            entry = None
+            if version == next_version:
+                entry = next(committed)
+                next_version += 1
+            outcomes.append(Outcome(session, submission, version, entry))
+        return outcomes
 
     def restage(self, results: Mapping[Author, int]) -> None:
         """The batch could not be stored since some of it has been before, as `results` say: has it wait again."""

@@ -19,6 +19,9 @@ and leaves everything as it was.
 The log of a document is long, and lives in the store; what is here is its newest part. Whoever asks for more has it
 brought back first (:meth:`Document.lacks`, :meth:`Document.recall`). So it is with *results*, which say what version a
 message became (OT5): the newest are known here, and the store knows them all.
+
+What is kept of each operation is kept from the garbage collector (``gc=False``), which walks through all that lives
+again and again: operations are JSON, which has no cycles.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import orjson
@@ -44,7 +47,7 @@ MAX_TRANSFORMS = 2_000_000
 _NEW: Any = object()
 
 
-class Author(NamedTuple):
+class Author(msgspec.Struct, frozen=True, gc=False):
     """The idempotency key of an operation (OT5)."""
 
     user_id: str
@@ -70,7 +73,7 @@ class DocumentLimits:
     max_document_bytes: int = 16_777_216
 
 
-class Submission(msgspec.Struct, frozen=True):
+class Submission(msgspec.Struct, frozen=True, gc=False):
     """An operation as it came; `size` is the length of its message as JSON, in bytes.
 
     One that was `made_here` for its sender has to be told to the sender too.
@@ -90,7 +93,7 @@ class Submission(msgspec.Struct, frozen=True):
         return Author(self.user_id, self.message_id)
 
 
-class Committed(msgspec.Struct, frozen=True):
+class Committed(msgspec.Struct, frozen=True, gc=False):
     """An operation in the document's order: `operation` leads from version `version - 1` to `version`.
 
     It was written against version `written_against`; `committed_at` is Unix time in ms, and `size` the length of its
@@ -180,16 +183,18 @@ class Document:
         if (known := self._results.get(author)) is not None:
             return known
         # A client that is alone may have sent more before it has heard of the first.
-        self._check_version(submission.version, self._newest)
+        newest = self._newest
+        self._check_version(submission.version, newest)
         try:
             self.type.check(submission.operation)
             self._check_operation_size(submission)
             if submission.checksum is not None:
                 self._check_checksum(submission)
-            self._check_lateness(submission)
             operation = submission.operation
-            for earlier in self._since(submission.version):
-                operation = self.type.transform(operation, earlier.operation, "left")
+            if submission.version < newest:
+                self._check_lateness(submission)
+                for earlier in self._since(submission.version):
+                    operation = self.type.transform(operation, earlier.operation, "left")
             inverse = self._live.apply(operation)
         except OperationError as error:
             raise InvalidMessage(error.reason, path=_path_in_operation(error)) from None
@@ -201,7 +206,7 @@ class Document:
                 limit=self._limits.max_document_bytes,
                 size=size,
             )
-        version = self._newest + 1
+        version = newest + 1
         self.staged.append(
             Committed(
                 version,
@@ -254,7 +259,7 @@ class Document:
 
     def lacks(self, version: int) -> bool:
         """Whether operations since that version are not here, and :meth:`recall` has to bring them back."""
-        return self.oldest <= version < self.known_since
+        return version < self.known_since and self.oldest <= version
 
     @property
     def known_since(self) -> int:

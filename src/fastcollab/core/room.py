@@ -389,7 +389,8 @@ class Room:
         for session, submission, version, entry in self.commits.commit():
             if entry is not None:
                 others = [member for member in self.members if member is not session or submission.made_here]
-                effects.append(Send(others, broadcast(entry), self.id))
+                if others:
+                    effects.append(Send(others, broadcast(entry), self.id))
             if session is not None:
                 effects.append(Send([session], messages.Ack(submission.message_id, version), self.id))
         if self.document.version - self._selections_version >= _SELECTIONS_MOVED_EVERY:

@@ -13,7 +13,7 @@ from typing import Any
 
 from fastcollab.core.document import Author, Committed, new_epoch
 from fastcollab.errors import ConnectionLimit, VersionMismatch
-from fastcollab.ports import AlreadyCommitted, DocumentSummary, LogMoved, Retention, StoredDocument
+from fastcollab.ports import AlreadyCommitted, DocumentSummary, LogMoved, Retention, Settled, StoredDocument
 
 _NUMBERS = 2**32
 
@@ -89,14 +89,17 @@ class MemoryDocuments:
             kept = self._documents[room_id] = _Kept(document_type, content, self._unix())
         return kept.at(kept.version)
 
-    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> None:
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> Settled:
         kept = self._documents.get(room_id)
         if kept is None or kept.epoch != epoch or entries[0].version != kept.version + 1:
-            raise LogMoved(f"the log of {room_id!r} is not at version {entries[0].version - 1} of epoch {epoch}")
-        if known := kept.known_of(entry.author for entry in entries):
-            raise AlreadyCommitted(known)
+            first = entries[0].version
+            return Settled(LogMoved(f"the log of {room_id!r} is not at version {first - 1} of epoch {epoch}"))
+        by_author = {entry.author: entry for entry in entries}
+        if known := kept.known_of(by_author):
+            return Settled(AlreadyCommitted(known))
         kept.log += entries
-        kept.results.update((entry.author, entry) for entry in entries)
+        kept.results.update(by_author)
+        return Settled()
 
     async def history(
         self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None

@@ -10,22 +10,18 @@ the lists and dicts on the way to a change are copied, and the rest is the same 
 cimport cython
 from cpython.dict cimport PyDict_CheckExact
 from cpython.list cimport PyList_CheckExact, PyList_GET_SIZE
-from cpython.unicode cimport PyUnicode_CheckExact
 from libc.stdint cimport int64_t
 
 from fastcollab.ot cimport _json1_invert
 from fastcollab.ot._json1_form cimport MAX_DEPTH, decode, encode
+from fastcollab.ot._json1_size cimport growth, size_of
 from fastcollab.ot._json1_subtypes cimport Subtype, Subtypes
 from fastcollab.ot._json1_tree cimport (
     NO_SLOT, Arena, Component, Node, Operation, begin, has_drop, has_edit, has_pick, place_in_operation, release,
 )
 from fastcollab.ot._json1_values cimport ABSENT, copy_value, depth_of, member, set_member, shallow_copy
 
-import orjson
-
 from fastcollab.ot.errors import OperationError
-
-cdef object json = orjson.dumps
 
 
 @cython.final
@@ -158,9 +154,12 @@ cdef class LiveJson:
 
     def size(self):
         """The bytes that the document takes as JSON in UTF-8, or a text as such; 0 if there is none."""
-        if self.document is ABSENT:
-            return 0
-        return len((<str> self.document).encode() if PyUnicode_CheckExact(self.document) else json(self.document))
+        if is_container(self.measured) and is_container(self.document):
+            self.bytes += <Py_ssize_t> growth(self.measured, self.document)
+        else:
+            self.bytes = size_of(self.document)
+        self.measured = self.document
+        return self.bytes
 
     def apply(self, operation):
         """Changes the document, and gives the operation that undoes it.
@@ -181,8 +180,13 @@ cdef class LiveJson:
             release(&arena)
 
 
+cdef bint is_container(object value) noexcept:
+    return PyDict_CheckExact(value) or PyList_CheckExact(value)
+
+
 cdef LiveJson open_document(object content, Subtypes subtypes):
     cdef LiveJson live = LiveJson.__new__(LiveJson)
     live.document = content
+    live.measured = ABSENT
     live.subtypes = subtypes
     return live

@@ -24,6 +24,7 @@ cdef class Pump:
         object timer
         int64_t timer_due
         bint reading                 # sockets are being read: tasks wait until all are
+        list after_reading           # functions that are called then
         readonly bint polling        # sockets are read by the timer, not when they become readable
         int64_t next_poll, poll_interval
         int64_t counted_since        # start of the window in which cursors are counted
@@ -33,5 +34,6 @@ cdef class Pump:
     cdef int run_due(self, int64_t now) except -1
     cdef int arm(self, int64_t due, int64_t now) except -1
     cdef int read_sockets(self) except -1
+    cdef int call_after_reading(self) except -1
     cdef int read_one(self, int fd) except -1
     cdef int choose_mode(self, int64_t now) except -1

@@ -15,7 +15,8 @@ limits and the end of a connection remain where they were. A socket that fails o
 meets the end by itself.
 
 Reading and flushing are one event: the tasks that reads make due (the flushes of rooms) run when all sockets have been
-read, so that a flush takes along all that had arrived. There is one timer for all tasks.
+read, so that a flush takes along all that had arrived. So do functions that were asked for by `when_read`. There is one
+timer for all tasks.
 
 Where there is no epoll, the event loop reads the sockets and the pump is a timer only.
 """
@@ -98,6 +99,7 @@ cdef class Pump:
         self.cork = cork
         self.sources = {}
         self.queue = []
+        self.after_reading = []
         self.sockets = epoll_create1(EPOLL_CLOEXEC)
         if self.sockets >= 0:
             loop.add_reader(self.sockets, self._on_readable)
@@ -143,6 +145,15 @@ cdef class Pump:
         if self.sources.pop(fd, None) is not None:
             epoll_ctl(self.sockets, EPOLL_CTL_DEL, fd, NULL)
 
+    def when_read(self, object function) -> None:
+        """Calls the function when all sockets are read that are being read, before what was sent meanwhile leaves; in
+        the next round of the loop, if none are.
+        """
+        if self.reading:
+            self.after_reading.append(function)
+        else:
+            self.loop.call_soon(function)
+
     def _on_readable(self):
         cdef int64_t now = monotonic_ns()
         self.read_sockets()
@@ -163,7 +174,19 @@ cdef class Pump:
                     break
         finally:
             self.reading = False
+            self.call_after_reading()
             self.cork.release()
+        return 0
+
+    cdef int call_after_reading(self) except -1:
+        cdef list functions
+        if self.after_reading:
+            functions, self.after_reading = self.after_reading, []
+            for function in functions:
+                try:
+                    function()
+                except Exception:
+                    log.exception("what has been read could not be carried out")
         return 0
 
     cdef int read_one(self, int fd) except -1:

@@ -2,13 +2,20 @@
 
 The batches of different rooms are under way at once, so that the store can commit them together. What comes for a room
 while its batch is under way makes the next one.
+
+What is usual goes without a task, which would cost more than an operation does. When the last socket has been read the
+operations of all rooms are staged and given to the store; they are committed at once if it says that it has stored them
+(:class:`~fastcollab.ports.Settled`), and by a callback if it gives a future. A task begins where more has to be waited
+for: operations so late that history has to be fetched for them, refusals that have to be looked up, and a store that
+fails, knows more than this process, or has a coroutine of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
+from typing import Any, NamedTuple
 
 from fastcollab.core.commits import Refusal
 from fastcollab.core.effects import Effect
@@ -16,11 +23,28 @@ from fastcollab.core.room import Room
 from fastcollab.core.session import Session
 from fastcollab.errors import InternalError, ProtocolError, ServiceUnavailable
 from fastcollab.logs import get_logger
-from fastcollab.ports import AlreadyCommitted, LogMoved
+from fastcollab.ports import AlreadyCommitted, LogMoved, Settled
 from fastcollab.server.clock import instant
 from fastcollab.server.documents import Documents
 
 log = get_logger(__name__)
+
+
+class _Batch(NamedTuple):
+    """Operations of a room that are staged. `appending` ends when they are stored; None: there are none to be stored.
+
+    `refusals` have not been looked up yet.
+    """
+
+    refusals: list[Refusal]
+    appending: Awaitable[None] | None
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether it can be committed now, and nothing is to be done beside that."""
+        if self.refusals:
+            return False
+        return self.appending is None or (isinstance(self.appending, Settled) and self.appending.error is None)
 
 
 class Committer:
@@ -28,6 +52,8 @@ class Committer:
 
     `carry_out` takes the effects of what was committed; `run` runs a coroutine to its end in the background; `retire`
     is told of rooms that have nothing under way any more, and `changed` of those, by id, whose document has changed.
+    `when_read` calls a function when all that comes in together has been read, by default in the next round of the
+    loop, so that it is one batch.
     """
 
     def __init__(
@@ -38,55 +64,128 @@ class Committer:
         run: Callable[[Coroutine[Any, Any, None]], None],
         retire: Callable[[Room], None],
         changed: Callable[[str], None],
+        when_read: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self._documents = documents
         self._carry_out = carry_out
         self._run = run
         self._retire = retire
         self._changed = changed
-        #: The rooms with operations under way, each with what is done at the end of its batch.
-        self._busy: dict[Room, asyncio.Future[None]] = {}
+        self._when_read = when_read or (lambda function: asyncio.get_running_loop().call_soon(function))
+        #: The rooms whose first batch begins when all has been read.
+        self._due: list[Room] = []
+        #: The rooms with operations under way, each with what is done at the end of its batch, if anyone waits for it.
+        self._busy: dict[Room, asyncio.Future[None] | None] = {}
+        self._appending: set[asyncio.Future[None]] = set()
         self.idle = asyncio.Event()
         self.idle.set()
 
     def commit(self, room: Room) -> None:
         """The room has operations that wait."""
         if room not in self._busy:
-            self._busy[room] = asyncio.get_running_loop().create_future()
+            self._busy[room] = None
             self.idle.clear()
-            # The task begins in the next round of the loop, so that all that is read in this one is one batch.
-            self._run(self._work(room))
+            if not self._due:
+                self._when_read(self._begin)
+            self._due.append(room)
 
     async def answered(self, room: Room, session: Session) -> None:
         """Waits until all operations are answered that the session has sent to the room."""
         while room.commits.has(session):
-            await asyncio.shield(self._busy[room])
+            if (end := self._busy[room]) is None:
+                end = self._busy[room] = asyncio.get_running_loop().create_future()
+            await asyncio.shield(end)
 
-    async def _work(self, room: Room) -> None:
+    def close(self) -> None:
+        """Waits no longer for what the store has not answered yet."""
+        for appending in self._appending:
+            appending.cancel()
+
+    def _begin(self) -> None:
+        due, self._due = self._due, []
+        for room in due:
+            self._begin_batch(room)
+
+    def _begin_batch(self, room: Room) -> None:
+        """Has those that wait stored, and commits them if they are at once."""
         try:
-            while room.commits:
-                await self._commit_batch(room)
-                self._busy[room].set_result(None)
-                self._busy[room] = asyncio.get_running_loop().create_future()
-        finally:
-            self._busy.pop(room).cancel()
-            if not self._busy:
-                self.idle.set()
-            self._retire(room)
+            batch = None if self._lacks(room) else self._stage(room)
+            if batch is None or not batch.is_stored:
+                self._wait(room, batch)
+                return
+            self._stored(room)
+        except Exception:
+            self._fail(room)
+        self._end(room)
 
-    async def _commit_batch(self, room: Room) -> None:
+    def _wait(self, room: Room, batch: _Batch | None) -> None:
+        """Goes on when the store has answered: in a task, unless to store the batch is all there is to do."""
+        if batch is None or batch.refusals or not isinstance(batch.appending, asyncio.Future):
+            self._run(self._work(room, batch))
+            return
+        self._appending.add(batch.appending)
+        batch.appending.add_done_callback(partial(self._appended, room, batch))
+
+    def _appended(self, room: Room, batch: _Batch, appending: asyncio.Future[None]) -> None:
+        self._appending.discard(appending)
+        if appending.cancelled():
+            self._end(room)
+        elif appending.exception() is not None:
+            self._run(self._work(room, batch))
+        else:
+            try:
+                self._stored(room)
+            except Exception:
+                self._fail(room)
+            self._tell_waiting(room)
+            if room.commits:
+                self._begin_batch(room)
+            else:
+                self._end(room)
+
+    async def _work(self, room: Room, batch: _Batch | None) -> None:
+        """Brings `batch`, if it is staged already, and those after it to their end."""
+        try:
+            while batch is not None or room.commits:
+                await self._commit_batch(room, batch)
+                batch = None
+                self._tell_waiting(room)
+        finally:
+            self._end(room)
+
+    def _tell_waiting(self, room: Room) -> None:
+        """A batch of the room has ended."""
+        if (end := self._busy[room]) is not None:
+            end.set_result(None)
+            self._busy[room] = None
+
+    def _end(self, room: Room) -> None:
+        """The room has nothing under way any more."""
+        if (end := self._busy.pop(room)) is not None:
+            end.cancel()
+        if not self._busy:
+            self.idle.set()
+        self._retire(room)
+
+    async def _commit_batch(self, room: Room, batch: _Batch | None) -> None:
         refusals: list[Refusal] = []
         try:
-            await self._recall(room)
-            refusals = room.commits.stage(instant().unix)
-            await self._append(room)
+            if batch is None:
+                await self._recall(room)
+                batch = self._stage(room)
+            refusals = batch.refusals
+            await self._append(room, batch)
         except ProtocolError as error:
             self._carry_out(room.failed(error))
         except Exception:
-            log.exception("operations could not be committed", room=room.id)
-            self._carry_out(room.failed(InternalError("the gateway failed to store the operation")))
+            self._fail(room)
         if refusals:
             self._carry_out(await self._judged(room, refusals))
+
+    def _lacks(self, room: Room) -> bool:
+        """Whether history has to be fetched before those that wait can be staged."""
+        base = room.commits.oldest_base
+        return base is not None and room.document.lacks(base)
 
     async def _recall(self, room: Room) -> None:
         """Brings back what those who wait have to be transformed over, and those who have come meanwhile."""
@@ -96,23 +195,39 @@ class Committer:
             except LogMoved:
                 await self._catch_up(room)
 
-    async def _append(self, room: Room) -> None:
+    def _stage(self, room: Room) -> _Batch:
+        """Stages those that wait, and has them stored."""
+        refusals = room.commits.stage(instant().unix)
         document = room.document
-        changes = bool(document.staged)
-        if changes:
+        if not document.staged:
+            return _Batch(refusals, None)
+        return _Batch(refusals, self._documents.store.append(room.id, document.epoch, document.staged))
+
+    async def _append(self, room: Room, batch: _Batch) -> None:
+        if batch.appending is not None:
             try:
-                await self._documents.store.append(room.id, document.epoch, document.staged)
+                await batch.appending
             except AlreadyCommitted as known:
                 room.commits.restage(known.results)
                 return
             except LogMoved:
                 await self._catch_up(room)
                 return
+        self._stored(room)
+
+    def _stored(self, room: Room) -> None:
+        document = room.document
+        changes = bool(document.staged)
         self._carry_out(room.committed())
         if changes:
             self._changed(room.id)
         if document.snapshot_due:
             self._run(self._documents.keep_snapshot(room.id, document))
+
+    def _fail(self, room: Room) -> None:
+        """Tells the senders of a failure that nobody has foreseen."""
+        log.exception("operations could not be committed", room=room.id)
+        self._carry_out(room.failed(InternalError("the gateway failed to store the operation")))
 
     async def _judged(self, room: Room, refusals: list[Refusal]) -> list[Effect]:
         """Looks whether operations that were refused have been committed before."""

@@ -185,11 +185,7 @@ class Dispatcher:
         elif isinstance(item, messages.Ack):
             self._send([session], item, None)
         else:
-            message, size = item
-            if isinstance(message, messages.Operation) and self.draining:
-                self._attempt(session, message, self._check_draining)
-                return
-            self._attempt(session, message, lambda: self.carry_out(session.receive(message, size, instant())))
+            self._attempt(session, item[0], self._take_message, session, *item)
 
     def _take_text(self, connection: Connection, text: str) -> None:
         session = connection.session
@@ -199,9 +195,15 @@ class Dispatcher:
             self._tell(session, error)
             return
         if isinstance(message, messages.Batch):
-            self._attempt(session, message, lambda: self._take_batch(connection, message))
+            self._attempt(session, message, self._take_batch, connection, message)
         else:
-            self._take(connection, (message, len(text) if text.isascii() else len(text.encode())))
+            size = len(text) if text.isascii() else len(text.encode())
+            self._attempt(session, message, self._take_message, session, message, size)
+
+    def _take_message(self, session: Session, message: messages.ClientMessage, size: int) -> None:
+        if self.draining and isinstance(message, messages.Operation):
+            self._check_draining()
+        self.carry_out(session.receive(message, size, instant()))
 
     def _take_batch(self, connection: Connection, batch: messages.Batch) -> None:
         items: list[_Item] = [*unpack(batch, self._settings.limits.max_messages_per_batch)]
@@ -212,10 +214,12 @@ class Dispatcher:
         if connection.inbox is not None:
             connection.inbox.extend(items)
 
-    def _attempt(self, session: Session, message: messages.ClientMessage | None, deed: Callable[[], None]) -> None:
+    def _attempt(
+        self, session: Session, message: messages.ClientMessage, deed: Callable[..., None], *arguments: Any
+    ) -> None:
         """Does what `message` asks for, and tells its sender if it fails."""
         try:
-            deed()
+            deed(*arguments)
         except ProtocolError as error:
             self._tell(session, error, message)
         except Exception:

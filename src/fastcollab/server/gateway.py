@@ -157,6 +157,7 @@ class Gateway:
             run=self._run,
             retire=dispatcher.rooms.retire,
             changed=self._backend.changed,
+            when_read=self._pump.when_read,
         )
         try:
             self._server = await ws_create_server(
@@ -254,6 +255,7 @@ class Gateway:
             _, stuck = await asyncio.wait(self._tasks, timeout=self.config.server.shutdown_timeout)
             for task in stuck:
                 task.cancel()
+        self._dispatcher.committer.close()
         await self._dispatcher.rooms.close()
         self._pump.close()
         while self._tasks:

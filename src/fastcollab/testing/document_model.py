@@ -120,6 +120,9 @@ class StoreMachine(RuleBasedStateMachine):
         store: DocumentStore = self.run(self.open_documents(self.directory, self.clock))
         return store
 
+    async def store_append(self, room_id: str, epoch: str, entries: list[Committed]) -> None:
+        await self.store.append(room_id, epoch, entries)
+
     def run(self, call: Any) -> Any:
         async def await_call() -> Any:
             return await call
@@ -162,13 +165,13 @@ class StoreMachine(RuleBasedStateMachine):
     def append(self, room_id: str, count: int, size: int) -> None:
         if (model := self.models.get(room_id)) is None:
             with pytest.raises(LogMoved):
-                self.run(self.store.append(room_id, "no epoch", [entry(1)]))
+                self.run(self.store_append(room_id, "no epoch", [entry(1)]))
             return
         entries = []
         for version in range(model.version + 1, model.version + count + 1):
             self.messages += 1
             entries.append(entry(version, message_id=f"m{self.messages}", size=size, committed_at=self.unix))
-        self.run(self.store.append(room_id, model.epoch, entries))
+        self.run(self.store_append(room_id, model.epoch, entries))
         for committed in entries:
             model.texts.append(committed.operation[0] + model.texts[-1])
         model.log += entries
@@ -178,7 +181,7 @@ class StoreMachine(RuleBasedStateMachine):
         if model := self.models.get(room_id):
             with pytest.raises(LogMoved):
                 wrong = entry(model.version + 1 + step, message_id="wrong")
-                self.run(self.store.append(room_id, model.epoch, [wrong]))
+                self.run(self.store_append(room_id, model.epoch, [wrong]))
 
     @rule(room_id=ROOMS, data=st.data())
     def repeat(self, room_id: str, data: st.DataObject) -> None:
@@ -195,7 +198,7 @@ class StoreMachine(RuleBasedStateMachine):
                 entry(model.version + 2, message_id=repeated.message_id),
             ]
             with pytest.raises(AlreadyCommitted) as refusal:
-                self.run(self.store.append(room_id, model.epoch, batch))
+                self.run(self.store_append(room_id, model.epoch, batch))
             assert refusal.value.results == {Author("ada", repeated.message_id): repeated.version}
 
     @rule(room_id=ROOMS, retention=RETENTIONS, data=st.data())

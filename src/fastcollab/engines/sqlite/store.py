@@ -79,8 +79,8 @@ class SqliteDocuments:
                 return made
         return document
 
-    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> None:
-        await self._writer.call(Append(room_id, epoch, entries))
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> asyncio.Future[None]:
+        return self._writer.call(Append(room_id, epoch, entries))
 
     async def history(
         self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None

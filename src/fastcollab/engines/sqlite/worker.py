@@ -60,10 +60,10 @@ class Worker:
         self._thread = threading.Thread(target=self._run, args=(handler, group, at_end), name=name, daemon=True)
         self._thread.start()
 
-    async def call(self, request: Any) -> Any:
+    def call(self, request: Any) -> asyncio.Future[Any]:
         future = asyncio.get_running_loop().create_future()
         self._queue.put(Call(request, future))
-        return await future
+        return future
 
     def disconnect_soon(self) -> None:
         self._queue.put(Call(_DISCONNECT, None))
