@@ -176,3 +176,20 @@ def test_positions_are_told_in_the_version_that_others_know(document: ClientDocu
 
 def test_representation_names_the_state(document: ClientDocument) -> None:
     assert repr(document) == "<ClientDocument text version 7, synchronized>"
+
+
+def test_sums_are_those_of_the_gateway_once_they_are_acknowledged() -> None:
+    """What was added part by part here is added at once there, and rounds otherwise."""
+    json1 = ot.types["json1"]
+    document = ClientDocument(json1, {"n": 0.1}, 0, "e")
+    first = document.edit(["n", {"ena": 1}])
+    assert first is not None
+    for _ in range(2):
+        document.edit(["n", {"ena": 0.1}])
+    at_gateway = json1.apply({"n": 0.1}, first.operation)
+    second = document.acknowledged(1)
+    assert second is not None
+    at_gateway = json1.apply(at_gateway, second.operation)
+    assert document.content != at_gateway
+    document.acknowledged(2)
+    assert document.content == document.confirmed == at_gateway

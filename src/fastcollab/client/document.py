@@ -42,7 +42,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 from fastcollab.errors import FastcollabError, VersionGap
-from fastcollab.ot import DocumentType, OperationError
+from fastcollab.ot import DocumentType, OperationError, inverts_exactly
 
 Operation = Any  # a JSON value, of the document's type
 
@@ -94,6 +94,7 @@ class ClientDocument:
         self.content = data
         self.confirmed = data
         self._new_id = new_id
+        self._is_exact = inverts_exactly(type)
         self._message_id = ""
         self._in_flight: Operation | None = None
         self._buffer: Operation | None = None
@@ -151,10 +152,13 @@ class ClientDocument:
         """
         self._expect_in_flight()
         self._expect_next(version)
-        if self._buffer is None:
+        if self._buffer is None and self._is_exact:
             self.confirmed = self.content
         else:
             self.confirmed = self.type.apply(self.confirmed, self._in_flight)
+            if self._buffer is None:
+                # The gateway has applied at once what was applied here part by part, and sums may round otherwise.
+                self.content = self.confirmed
         self.version = version
         return self._advance()
 

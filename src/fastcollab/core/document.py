@@ -36,7 +36,7 @@ import orjson
 
 from fastcollab.checksums import checksum
 from fastcollab.errors import ChecksumFailed, InvalidMessage, VersionMismatch
-from fastcollab.ot import DocumentType, OperationError
+from fastcollab.ot import DocumentType, OperationError, inverts_exactly
 from fastcollab.ot.live import open_document
 
 #: How many parts of operations one submission may be transformed over: some 0.1 s of work.
@@ -142,6 +142,9 @@ class Document:
         self._history_bytes = 0
         #: What takes back the last operations, the staged ones included; fewer than `_history` after a recall.
         self._inverses: list[Any] = []
+        self._inverts_exactly = inverts_exactly(document_type)
+        #: The document at `version`, while something is staged that inverses do not take back to the last digit.
+        self._before_staged: Any = None
         self._results: dict[Author, int] = {}
         self._snapshot_version = version
         self._bytes_since_snapshot = 0
@@ -149,7 +152,9 @@ class Document:
     @property
     def content(self) -> Any:
         """The document at `version`."""
-        return self.content_at(self.version) if self.staged else self._live.content()
+        if not self.staged:
+            return self._live.content()
+        return self.content_at(self.version) if self._inverts_exactly else self._before_staged
 
     @property
     def oldest(self) -> int:
@@ -195,11 +200,12 @@ class Document:
                 self._check_lateness(submission)
                 for earlier in self._since(submission.version):
                     operation = self.type.transform(operation, earlier.operation, "left")
+            before = None if self._inverts_exactly else self._live.content()
             inverse = self._live.apply(operation)
         except OperationError as error:
             raise InvalidMessage(error.reason, path=_path_in_operation(error)) from None
         if (size := self._live.size()) > self._limits.max_document_bytes:
-            self._live.apply(inverse)
+            self._take_back([inverse], before)
             raise InvalidMessage(
                 "the document would become too large",
                 path="payload.operation",
@@ -207,6 +213,8 @@ class Document:
                 size=size,
             )
         version = newest + 1
+        if not self.staged:
+            self._before_staged = before
         self.staged.append(
             Committed(
                 version,
@@ -225,17 +233,29 @@ class Document:
 
     def commit(self) -> list[Committed]:
         """What is staged has been stored: it is part of the document from now on."""
-        committed, self.staged = self.staged, []
+        committed, self.staged, self._before_staged = self.staged, [], None
         self.version += len(committed)
         self._remember(committed)
         return committed
 
     def abandon(self) -> None:
         """What is staged has not been stored: takes it back, as if it had never come."""
-        for entry in reversed(self.staged):
-            self._live.apply(self._inverses.pop())
+        if not self.staged:
+            return
+        inverses = self._inverses[-len(self.staged) :]
+        del self._inverses[-len(self.staged) :]
+        self._take_back(inverses, self._before_staged)
+        for entry in self.staged:
             del self._results[entry.author]
-        self.staged = []
+        self.staged, self._before_staged = [], None
+
+    def _take_back(self, inverses: Sequence[Any], before: Any) -> None:
+        """Has the document as it was before the operations with these inverses, which was `before`."""
+        if self._inverts_exactly:
+            for inverse in reversed(inverses):
+                self._live.apply(inverse)
+        else:
+            self._live = open_document(self.type, before)
 
     def follow(self, entries: Iterable[Committed]) -> None:
         """Takes in operations that the log has after `version`: those of an opened document, or committed by others.
@@ -290,10 +310,11 @@ class Document:
 
     def content_at(self, version: int) -> Any:
         """The content at an older version, or a staged one, by taking back what was done since; raises
-        :class:`VersionMismatch` if that cannot be done from what is here.
+        :class:`VersionMismatch` if that cannot be done from what is here, to the last digit.
         """
         newest = self._newest
-        if not newest - len(self._inverses) <= version <= newest:
+        oldest = newest - len(self._inverses) if self._inverts_exactly else newest
+        if not oldest <= version <= newest:
             raise VersionMismatch("the version is not known any more", version=self.version, oldest=self.oldest)
         undoing = self._inverses[len(self._inverses) - (newest - version) :][::-1]
         # Each application copies the document, so they are made one first: neighbours with neighbours, since a
@@ -356,7 +377,8 @@ class Document:
     def _check_checksum(self, submission: Submission) -> None:
         """Compares the checksum, if the document can still be seen as it was at the submission's version."""
         try:
-            expected = checksum(self.content_at(submission.version))
+            at_once = submission.version == self.version
+            expected = checksum(self.content if at_once else self.content_at(submission.version))
         except VersionMismatch:
             return
         if submission.checksum != expected:

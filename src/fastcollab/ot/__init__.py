@@ -51,7 +51,17 @@ from fastcollab.ot.absent import ABSENT
 from fastcollab.ot.conflicts import Conflict, ConflictKind
 from fastcollab.ot.errors import OperationError
 
-__all__ = ["ABSENT", "Conflict", "ConflictKind", "DocumentType", "OperationError", "Side", "register", "types"]
+__all__ = [
+    "ABSENT",
+    "Conflict",
+    "ConflictKind",
+    "DocumentType",
+    "OperationError",
+    "Side",
+    "inverts_exactly",
+    "register",
+    "types",
+]
 
 Side = Literal["left", "right"]
 """Which of two contending operations goes first: the one on the left."""
@@ -122,6 +132,14 @@ class DocumentType(Protocol):
     def normalize(self, operation: Any) -> Any:
         """The operation in the type's normal form, with the same effect."""
         ...
+
+
+def inverts_exactly(document_type: DocumentType) -> bool:
+    """Whether an operation and its inverse, or a composition, leave a document of this type equal to the last digit.
+
+    A type of which that is not true, since its operations round, says so by an attribute of this name.
+    """
+    return getattr(document_type, "inverts_exactly", True)
 
 
 _types: dict[str, DocumentType] = {}

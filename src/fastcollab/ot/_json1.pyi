@@ -13,6 +13,7 @@ Path = list[str | int]
 DEFAULT_MAX_COMPONENTS: Final[int]
 
 class Json1Type:
+    inverts_exactly: Final[bool]
     def __init__(self, registry: Mapping[str, Any]) -> None: ...
     @property
     def name(self) -> str: ...

@@ -226,6 +226,9 @@ cdef class Json1Type:
 
     cdef Subtypes subtypes
 
+    #: Sums of floats round: what is added and taken away again need not be gone to the last digit.
+    inverts_exactly = False
+
     def __init__(self, registry):
         self.subtypes = Subtypes(registry)
 
