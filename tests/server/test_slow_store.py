@@ -17,6 +17,9 @@ from fastcollab.engines.memory import MemoryDocuments
 from fastcollab.errors import ServiceUnavailable
 from fastcollab.ports import StoredDocument
 
+#: Hardly any history is held in memory, so that the store is asked for it.
+FORGETFUL = {"documents.cached_operations": 1, "documents.cached_bytes": 1}
+
 
 class ReluctantDocuments(MemoryDocuments):
     """A store whose appends wait for `gate`. While `fails` it refuses, and with `loses_answers` after having stored."""
@@ -185,6 +188,42 @@ async def test_who_leaves_meanwhile_has_written_all_the_same_OT3(
     if not (await bob.join("r"))["version"]:
         await bob.expect("operation_broadcast")
     assert (await bob.join("r"))["documentState"]["data"] == "a"
+
+
+async def test_a_room_that_was_left_is_joined_while_its_last_operation_is_stored_E5(
+    gateway: HasUrl, clients: Clients, store: ReluctantDocuments
+) -> None:
+    alice = await clients.enter(gateway, "alice", "r")
+    store.gate.clear()
+    await alice.send("operation", {"operation": ["a"], "version": 0})
+    await alice.send("leave_room", {"roomId": "r"})
+    await alice.send("join_room", {"roomId": "r"})
+    await alice.expect("room_left")
+    store.gate.set()
+    joined = await alice.expect("room_joined")
+    assert [message.type for message in alice.take()] == ["ack"]
+    assert joined.payload["documentState"]["data"] == "a"
+    assert await alice.operate([1, "b"], 1) == 2
+
+
+async def test_the_last_one_leaves_while_another_joins(
+    start_gateway: StartGateway, clients: Clients, store: ReluctantDocuments
+) -> None:
+    gateway = await start_gateway({**GENEROUS, **FORGETFUL}, store=store)
+    alice, bob = await clients.enter(gateway, "alice", "r"), await clients.enter(gateway, "bob")
+    for version in range(5):
+        await alice.operate(["a"], version)
+    store.history_gate.clear()
+    epoch = alice.rooms["r"]["documentState"]["epoch"]
+    await bob.send("join_room", {"roomId": "r", "lastSyncVersion": 0, "epoch": epoch})
+    await store.history_read.wait()
+    await alice.leave("r")
+    store.history_gate.set()
+    assert (await bob.expect("room_joined")).payload["recovery"] == {"recovered": True, "missed": 5}
+    assert await bob.operate(["b"], 5) == 6
+    await alice.join("r")
+    assert await alice.operate(["c"], 6) == 7
+    bob.take()
 
 
 async def test_what_others_write_while_a_version_is_brought_back_stays_PV3(
