@@ -275,3 +275,39 @@ async def test_a_document_that_was_made_anew_is_had_afresh_OT6(
         assert joined["documentState"]["data"] == "imported"
     await alice.operate([8, "!"], 0)
     assert (await bob.expect("operation_broadcast")).payload["transformedVersion"] == 1
+
+
+async def test_an_older_operation_comes_while_the_history_is_fetched_for_another(
+    start_gateway: StartGateway, clients: Clients, store: ReluctantDocuments
+) -> None:
+    gateway = await start_gateway({**GENEROUS, **FORGETFUL}, store=store)
+    alice, bob = [await clients.enter(gateway, user, "r") for user in ("alice", "bob")]
+    for version in range(9):
+        await alice.operate(["a"], version)
+    store.history_gate.clear()
+    await alice.send("operation", {"operation": ["late"], "version": 5})
+    await store.history_read.wait()
+    await bob.send("operation", {"operation": ["later"], "version": 1})
+    await bob.barrier()
+    store.history_gate.set()
+    assert (await alice.expect("ack")).payload["version"] == 10
+    assert (await bob.expect("ack")).payload["version"] == 11
+    bob.take()
+
+
+async def test_history_that_is_gone_with_the_document_OT6_OT9(
+    start_gateway: StartGateway, clients: Clients, store: ReluctantDocuments
+) -> None:
+    gateway = await start_gateway({**GENEROUS, **FORGETFUL}, store=store)
+    alice, bob = await clients.enter(gateway, "alice", "r"), await clients.enter(gateway, "bob")
+    for version in range(5):
+        await alice.operate(["a"], version)
+    await store.replace("r", "text", "imported")
+    epoch = alice.rooms["r"]["documentState"]["epoch"]
+    joined = await bob.join("r", lastSyncVersion=0, epoch=epoch)
+    assert joined["recovery"] == {"recovered": False, "reason": "gap_trimmed"}
+    late = await alice.send("operation", {"operation": ["late"], "version": 0})
+    await alice.refused(3002, late)
+    for client in (alice, bob):
+        assert "messageId" not in await client.refused(3002)
+        assert (await client.join("r"))["documentState"]["data"] == "imported"
