@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from tests.server.clients import Clients, HasUrl
 from tests.server.conftest import GENEROUS, StartGateway
-from tests.server.spec_shapes import SERVICE_UNAVAILABLE
+from tests.server.spec_shapes import INTERNAL_ERROR, SERVICE_UNAVAILABLE
 
 from fastcollab import Gateway
-from fastcollab.core.document import Committed
+from fastcollab.core.document import Author, Committed
 from fastcollab.engines.memory import MemoryDocuments
 from fastcollab.errors import ServiceUnavailable
 from fastcollab.ports import StoredDocument
@@ -311,3 +312,38 @@ async def test_history_that_is_gone_with_the_document_OT6_OT9(
     for client in (alice, bob):
         assert "messageId" not in await client.refused(3002)
         assert (await client.join("r"))["documentState"]["data"] == "imported"
+
+
+async def test_a_fault_of_the_store_while_it_is_asked_for_results_is_told(
+    gateway: HasUrl, clients: Clients, store: ReluctantDocuments, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: object) -> dict[Author, int]:
+        raise RuntimeError("a fault")
+
+    alice = await clients.enter(gateway, "alice", "r")
+    store.results = fail  # type: ignore[method-assign]
+    message_id = await alice.send("operation", {"operation": ["a"], "version": 99})
+    await alice.refused(INTERNAL_ERROR, message_id)
+    assert await alice.operate(["a"], 0) == 1
+    assert "could not be looked up" in caplog.text
+    caplog.clear()  # with what it holds of the traceback
+
+
+async def test_a_store_that_was_put_back_to_an_older_state_is_followed_OT6(
+    gateway: HasUrl, clients: Clients, store: ReluctantDocuments
+) -> None:
+    alice, bob = [await clients.enter(gateway, user, "r") for user in ("alice", "bob")]
+    await alice.operate(["a"], 0)
+    backup = copy.deepcopy(store._documents)
+    for version in (1, 2):
+        await alice.operate(["a"], version)
+    store._documents = backup
+    message_id = await alice.send("operation", {"operation": ["b"], "version": 3})
+    await alice.refused(3002, message_id)
+    bob.take("operation_broadcast")
+    for client in (alice, bob):
+        assert "messageId" not in await client.refused(3002)
+        joined = await client.join("r", lastSyncVersion=3, epoch=client.rooms["r"]["documentState"]["epoch"])
+        assert joined["documentState"]["data"] == "a"
+    await alice.operate(["b"], 1)
+    assert (await bob.expect("operation_broadcast")).payload["transformedVersion"] == 2
