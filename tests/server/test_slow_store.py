@@ -260,6 +260,39 @@ async def test_stopping_waits_for_what_is_on_its_way_OT3(
     await gateway.wait_closed()
 
 
+@pytest.mark.parametrize("call", ["append", "snapshot", "history", "close"])
+async def test_stopping_does_not_wait_for_a_store_that_does_not_answer(
+    start_gateway: StartGateway, clients: Clients, store: ReluctantDocuments, call: str
+) -> None:
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    patience = {"server.shutdown_timeout": 0.1, "documents.snapshot_operations": 10}
+    gateway = await start_gateway({**GENEROUS, **FORGETFUL, **patience}, store=store)
+    alice = await clients.enter(gateway, "alice", "r")
+    for version in range(3):
+        await alice.operate(["a"], version)
+    setattr(store, call, never)
+    await alice.send("operation", {"operation": ["a"], "version": 0 if call == "history" else 3})
+    await alice.barrier()
+    async with asyncio.timeout(4):
+        await gateway.stop()
+    alice.take()
+
+
+async def test_stopping_survives_a_fault_of_the_store(
+    gateway: Gateway, clients: Clients, store: ReluctantDocuments, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a fault")
+
+    store.close = fail  # type: ignore[method-assign]
+    async with asyncio.timeout(2):
+        await gateway.stop()
+    assert "a background step failed" in caplog.text
+    caplog.clear()
+
+
 async def test_a_document_that_was_made_anew_is_had_afresh_OT6(
     gateway: HasUrl, clients: Clients, store: ReluctantDocuments
 ) -> None:
