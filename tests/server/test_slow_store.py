@@ -166,6 +166,26 @@ async def test_a_join_is_answered_after_the_operations_sent_before_E5(
     assert [message.type for message in alice.take()] == ["ack"]
 
 
+async def test_a_join_is_answered_after_the_operations_refused_before_E5(
+    gateway: HasUrl, clients: Clients, store: ReluctantDocuments
+) -> None:
+    gate = asyncio.Event()
+
+    async def results(*_: object) -> dict[Author, int]:
+        await gate.wait()
+        return {}
+
+    store.results = results  # type: ignore[method-assign]
+    alice = await clients.enter(gateway, "alice", "r")
+    message_id = await alice.send("operation", {"operation": ["a"], "version": 99})
+    await alice.send("join_room", {"roomId": "r"})
+    await asyncio.sleep(0.05)
+    assert alice.take("error", "room_joined") == []
+    gate.set()
+    await alice.expect("room_joined")
+    await alice.refused(3002, message_id)
+
+
 async def test_a_room_that_cannot_be_opened_is_told_OT10(
     gateway: HasUrl, clients: Clients, store: ReluctantDocuments
 ) -> None:
