@@ -163,7 +163,8 @@ class DocumentStore(Protocol):
 
         The log is trimmed at a snapshot, so that every version which it still reaches can be loaded: it keeps what
         `retention` asks for, and up to one snapshot's distance more. Returns the version after which the log begins.
-        A document that is not in this epoch is left alone; then `version` is returned.
+        A document that is not in this epoch is left alone; then `version` is returned. A version that the log does not
+        have is not kept: what makes it one day may be something else.
         """
         ...
 

@@ -461,6 +461,7 @@ async def test_an_acknowledgement_of_something_else_is_ignored(peer: Peer, room:
     room.insert(5, "!")
     sent = await peer.expect("operation")
     await peer.send("ack", {"messageId": "of another", "version": 3}, "room")
+    await peer.send("ack", {"messageId": "of what the program has sent by itself"}, "room")
     await peer.acknowledge(sent, version=6)
     await room.saved()
     assert room.document.version == 6

@@ -232,7 +232,7 @@ class CollaborativeClient(Link):
         message_id = payload["messageId"]
         if self._requests.acknowledge(message_id, payload) or self._active.activation_acknowledged(message_id):
             return
-        if room_id in self.rooms:
+        if room_id in self.rooms and "version" in payload:
             self.rooms[room_id].operation_acknowledged(message_id, payload["version"])
 
     def _error_received(self, payload: dict[str, Any], room_id: str | None) -> None:

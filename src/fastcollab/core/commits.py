@@ -49,13 +49,15 @@ class CommitQueue:
         self._waiting: list[tuple[Session | None, Submission]] = []
         self._waiting_bytes = 0
         self._batch: list[tuple[Session | None, Submission, int]] = []
+        self._refused: list[Refusal] = []
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._batch)
 
     def has(self, session: Session) -> bool:
-        """Whether an operation of the session is on its way."""
-        return any(who is session for who, _ in self._waiting) or any(who is session for who, _, _ in self._batch)
+        """Whether an operation of the session is on its way, or refused and not answered yet."""
+        on_their_way = (self._waiting, self._batch, self._refused)
+        return any(entry[0] is session for entries in on_their_way for entry in entries)
 
     @property
     def oldest_base(self) -> int | None:
@@ -89,7 +91,12 @@ class CommitQueue:
                 refusals.append(Refusal(session, submission, failure))
             else:
                 self._batch.append((session, submission, version))
+        self._refused = refusals
         return refusals
+
+    def refused(self) -> None:
+        """What was refused is answered."""
+        self._refused = []
 
     def commit(self) -> list[Outcome]:
         """The batch is stored: commits it, and returns what became of each operation, in order."""

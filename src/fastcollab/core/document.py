@@ -204,14 +204,11 @@ class Document:
             inverse = self._live.apply(operation)
         except OperationError as error:
             raise InvalidMessage(error.reason, path=_path_in_operation(error)) from None
-        if (size := self._live.size()) > self._limits.max_document_bytes:
+        try:
+            self._check_document_size()
+        except BaseException:
             self._take_back([inverse], before)
-            raise InvalidMessage(
-                "the document would become too large",
-                path="payload.operation",
-                limit=self._limits.max_document_bytes,
-                size=size,
-            )
+            raise
         version = newest + 1
         if not self.staged:
             self._before_staged = before
@@ -405,6 +402,12 @@ class Document:
         limit = self._limits.max_operation_bytes
         if submission.size > limit and (size := len(orjson.dumps(submission.operation))) > limit:
             raise InvalidMessage("the operation is too large", path="payload.operation", limit=limit, size=size)
+
+    def _check_document_size(self) -> None:
+        limit = self._limits.max_document_bytes
+        if (size := self._live.size()) > limit:
+            reason = "the document would become too large"
+            raise InvalidMessage(reason, path="payload.operation", limit=limit, size=size)
 
 
 def new_epoch() -> str:

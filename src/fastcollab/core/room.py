@@ -403,6 +403,7 @@ class Room:
         """Tells the senders of operations why these were refused; but those of which the store knows that they were
         committed, long ago, are acknowledged (OT5).
         """
+        self.commits.refused()
         effects: list[Effect] = []
         for session, submission, error in refusals:
             if session is None:

@@ -121,7 +121,8 @@ class MemoryDocuments:
         kept = self._documents.get(room_id)
         if kept is None or kept.epoch != epoch:
             return version
-        kept.snapshots[version] = content
+        if kept.oldest <= version <= kept.version:
+            kept.snapshots[version] = content
         kept.trim(retention, self._unix())
         return kept.oldest
 

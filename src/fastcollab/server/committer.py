@@ -21,7 +21,7 @@ from fastcollab.core.commits import Refusal
 from fastcollab.core.effects import Effect
 from fastcollab.core.room import Room
 from fastcollab.core.session import Session
-from fastcollab.errors import InternalError, ProtocolError, ServiceUnavailable
+from fastcollab.errors import InternalError, ProtocolError, ServiceUnavailable, VersionMismatch
 from fastcollab.logs import get_logger
 from fastcollab.ports import AlreadyCommitted, LogMoved, Settled
 from fastcollab.server.clock import instant
@@ -240,8 +240,11 @@ class Committer:
             if max(results.values(), default=0) > room.document.version:
                 # By a batch of which the store has not said that it was stored: what came before it is told first.
                 await self._catch_up(room)
-        except ServiceUnavailable as error:
+        except Exception as fault:
             results = {}
+            if not isinstance(fault, ServiceUnavailable):
+                log.exception("operations could not be looked up", room=room.id)
+            error = fault if isinstance(fault, ProtocolError) else InternalError("the gateway failed to look it up")
             refusals = [refusal._replace(error=error) for refusal in refusals]
         return room.refused(refusals, results)
 
@@ -251,7 +254,7 @@ class Committer:
         room.commits.restage({})
         try:
             entries = await self._documents.store.history(room.id, document.epoch, document.version)
-        except LogMoved:
+        except (LogMoved, VersionMismatch):  # another epoch; or an older state of this one, put back under the gateway
             renewed = await self._documents.open(room.id, document.type.name)
             self._carry_out(room.renewed(renewed))
             self._changed(room.id)

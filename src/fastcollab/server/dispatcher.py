@@ -167,12 +167,14 @@ class Dispatcher:
         registered = session.authenticated
         if registered and not farewell:
             self._departures.add(session.connection_id, session.identity.user_id, instant().monotonic)
-        self.carry_out(session.closed(farewell, instant()))
-        session.shell = None
-        if not self.connections:
-            self.all_closed.set()
-        if registered:
-            self._run(self._registry.unregister(session.identity.user_id, session.connection_id))
+        try:
+            self.carry_out(session.closed(farewell, instant()))
+        finally:
+            session.shell = None
+            if not self.connections:
+                self.all_closed.set()
+            if registered:
+                self._run(self._registry.unregister(session.identity.user_id, session.connection_id))
 
     # --- messages -----------------------------------------------------------------------------------------------------
 

@@ -39,6 +39,10 @@ log = get_logger(__name__)
 #: How long (s) an upgrade request may take to arrive.
 _HANDSHAKE_TIMEOUT = 10.0
 _ACCEPT_BACKLOG = 1024
+#: How long (s) a step may take that begins when the time for all of them is over.
+_LAST_STEP = 0.01
+#: How long (s) the store has at least to write what it has and let go of its file.
+_STORE_CLOSES = 1.0
 #: How often (s) documents are looked through that nobody has written to.
 _TIDY_INTERVAL = 3600.0
 
@@ -250,19 +254,29 @@ class Gateway:
         for timer in (self._sweeper, self._tidier):
             if timer is not None:
                 timer.cancel()
-        # A store that does not answer must not keep the process; what it has not confirmed was not acknowledged.
-        if self._tasks:
-            _, stuck = await asyncio.wait(self._tasks, timeout=self.config.server.shutdown_timeout)
-            for task in stuck:
-                task.cancel()
+        patience = self.config.server.shutdown_timeout
+        await self._end_tasks(patience)
         self._dispatcher.committer.close()
-        await self._dispatcher.rooms.close()
+        self._run(self._dispatcher.rooms.close())
+        await self._end_tasks(patience)
         self._pump.close()
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        await self._backend.close(self.config.server.shutdown_timeout)
-        await self.documents.store.close()
+        await self._backend.close(patience)
+        self._run(self.documents.store.close())
+        await self._end_tasks(max(patience, _STORE_CLOSES))
         self._closed.set()
+
+    async def _end_tasks(self, patience: float) -> None:
+        """Waits for what is under way. A store that does not answer must not keep the process: what it has not
+        confirmed was not acknowledged.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + patience
+        while self._tasks:
+            # The end of one may be the beginning of another.
+            _, stuck = await asyncio.wait(self._tasks, timeout=max(_LAST_STEP, deadline - clock()))
+            if clock() >= deadline:
+                for task in stuck:
+                    task.cancel()
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -58,6 +58,8 @@ class Rooms:
         self._run = run
         self._deserted = deserted
         self._live: dict[str, _Live] = {}
+        #: The rooms that are being opened; done when they are live, or could not be opened.
+        self._opening: dict[str, asyncio.Future[None]] = {}
         #: Held while a room's document is opened or closed, so that neither overtakes the other.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._last_handle = 0
@@ -73,15 +75,32 @@ class Rooms:
         """The room, which is live from now on, until :meth:`retire` finds it deserted. Who does not enter it at once
         must have it retired.
         """
-        if (live := self._live.get(room_id)) is not None:
-            return live.room
-        async with self._lock(room_id):
-            if (live := self._live.get(room_id)) is None:
+        while (live := self._live.get(room_id)) is None:
+            if (opening := self._opening.get(room_id)) is None:
+                await self._open(room_id, document_type)
+            else:
+                await asyncio.shield(opening)
+        return live.room
+
+    async def _open(self, room_id: str, document_type: str) -> None:
+        """Opens the room for all who wait for it. What goes wrong is told to them all: were each to try again, one
+        after the other, the last would wait for as many failures as there are others.
+        """
+        opening = self._opening[room_id] = asyncio.get_running_loop().create_future()
+        try:
+            async with self._lock(room_id):
                 document = await self._documents.open(room_id, document_type)
                 room = Room(room_id, self._next_handle(), document, self._settings)
                 channel = Channel(room, self._pump, self._pacer, self._send_updates, self._update_interval)
-                live = self._live[room_id] = _Live(room, channel)
-        return live.room
+                self._live[room_id] = _Live(room, channel)
+        except Exception as error:
+            opening.set_exception(error)
+            opening.exception()  # maybe nobody else waits
+            raise
+        finally:
+            del self._opening[room_id]
+            if not opening.done():
+                opening.set_result(None)
 
     def is_live(self, room: Room) -> bool:
         live = self._live.get(room.id)

@@ -325,6 +325,15 @@ class DocumentStoreContract:
         with pytest.raises(VersionMismatch):
             await documents.load("plans", 5)
 
+    async def test_a_snapshot_from_beyond_the_log_is_left_alone(self, documents: DocumentStore) -> None:
+        """A gateway may remember more than a store that was put back to an older state."""
+        made = await documents.create("plans", "text", "")
+        await append(documents, made, "plans", 1, 5)
+        await documents.snapshot("plans", made.epoch, 8, "something else", Retention())
+        await append(documents, made, "plans", 6, 10)
+        found = await documents.load("plans")
+        assert found is not None and text_at(found) == self.text(10)
+
     def text(self, version: int) -> str:
         """What a document that was empty is after so many of these operations."""
         return "".join(f"[{number}]" for number in range(version, 0, -1))

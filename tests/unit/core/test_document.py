@@ -260,3 +260,27 @@ def test_what_is_committed_says_who_wrote_it_when_and_against_what() -> None:
     commit(document, ["1"], version=0)
     outcome = submit(document, submission([3, "!"], 0, "m", user_id="bob", numeric_id=2, size=77), at(5))
     assert outcome == Committed(2, [4, "!"], "bob", 2, "m", 0, at(5).unix, 77)
+
+
+class Careless:
+    """A type of somebody's own: a document is a list, an operation what is added to it, and nothing is checked."""
+
+    name = "careless"
+
+    def check(self, operation: Any) -> None: ...
+
+    def apply(self, document: Any, operation: Any) -> Any:
+        return document[:-1] if operation == "undo" else [*document, operation]
+
+    def invert(self, operation: Any, document: Any) -> Any:
+        return "undo"
+
+
+def test_what_a_type_takes_though_it_is_no_json_leaves_the_document_as_it_was() -> None:
+    careless: Any = Careless()
+    document = Document(careless, DocumentLimits(), [])
+    with pytest.raises(TypeError):
+        commit(document, 2**64)
+    assert (document.content, document.version) == ([], 0)
+    commit(document, 1)
+    assert (document.content, document.version) == ([1], 1)

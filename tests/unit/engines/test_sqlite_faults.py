@@ -142,6 +142,15 @@ async def test_one_gateway_for_one_file(documents: SqliteDocuments, path: Path) 
     await (await SqliteDocuments.open(path)).close()
 
 
+async def test_a_second_gateway_does_not_start_by_another_name_of_the_file(path: Path) -> None:
+    first = await SqliteDocuments.open(path)
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    with pytest.raises(StoreError, match="in use by another gateway"):
+        await SqliteDocuments.open(link)
+    await first.close()
+
+
 async def test_a_tool_on_the_same_file(documents: SqliteDocuments, path: Path) -> None:
     made = await documents.create("plans", "text", "")
     await append(documents, made, 1)

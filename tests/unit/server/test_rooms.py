@@ -12,6 +12,7 @@ from fastcollab import ot
 from fastcollab.core.document import Document, DocumentLimits
 from fastcollab.core.room import RoomSettings
 from fastcollab.engines.memory import MemoryDocuments
+from fastcollab.errors import ServiceUnavailable
 from fastcollab.ports import Retention
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._outbox import Cork
@@ -158,4 +159,28 @@ async def test_a_failure_to_open_leaves_nothing_behind(rooms: Rooms, documents: 
         await rooms.open("a", "no such type")
     assert len(rooms) == 0
     await rooms.open("a", "text")
+    await rooms.close()
+
+
+async def test_a_failure_to_open_is_told_to_all_who_wait(rooms: Rooms, documents: SlowDocuments) -> None:
+    async def fail(room_id: str) -> None:
+        raise ServiceUnavailable("not now")
+
+    load, documents.store.load = documents.store.load, fail  # type: ignore[method-assign, assignment]
+    outcomes = await asyncio.gather(*[rooms.open("a", "text") for _ in range(5)], return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [ServiceUnavailable] * 5
+    assert documents.calls == ["open"]
+    documents.store.load = load  # type: ignore[method-assign]
+    await rooms.open("a", "text")
+    await rooms.close()
+
+
+async def test_one_who_gives_up_opening_leaves_it_to_the_others(rooms: Rooms, documents: SlowDocuments) -> None:
+    first = asyncio.ensure_future(rooms.open("a", "text"))
+    others = [asyncio.ensure_future(rooms.open("a", "text")) for _ in range(2)]
+    await asyncio.sleep(0.001)
+    first.cancel()
+    rooms_of_others = await asyncio.gather(*others)
+    assert len(set(rooms_of_others)) == 1
+    assert documents.calls == ["open", "open", "(open)"]
     await rooms.close()

@@ -91,7 +91,7 @@ def snapshot(
     head = find(connection, room_id)
     if head is None or head.epoch != epoch:
         return version
-    if version >= head.oldest:
+    if head.oldest <= version <= head.version:
         connection.execute(
             "INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (head.number, version, encode_content(content))
         )

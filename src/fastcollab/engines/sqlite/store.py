@@ -148,7 +148,8 @@ def _prepare(path: Path, durability: Durability, exclusive: bool) -> tuple[Path,
         raise StoreError(f"{path} is a directory, and documents are stored in a file")
     if not path.parent.is_dir():
         raise StoreError(f"{path.parent}, where {path.name} is to be stored, is no directory")
-    lock = take_lock(path) if exclusive else None
+    # By whatever links others come to the file, they come to the same lock.
+    lock = take_lock(path.resolve()) if exclusive else None
     try:
         with closing(connect(path, durability, create=True)) as connection:
             # SQLite opens a file that can only be read all the same, until somebody writes.
