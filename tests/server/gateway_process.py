@@ -36,9 +36,12 @@ class GatewayProcess:
 
 @asynccontextmanager
 async def serving(store: Path, *settings: str) -> AsyncIterator[GatewayProcess]:
-    """``fastcollab serve`` on the store, with settings as KEY=VALUE; it does not outlive the block."""
+    """``fastcollab serve`` on the store, with settings as KEY=VALUE; it does not outlive the block. Rooms have texts,
+    unless who joins asks for something else.
+    """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fastcollab", "serve", "--port", "0", "--engine", f"sqlite:{store}"),
+        *("--set", "rooms.default_document_type=text"),
         *(argument for setting in settings for argument in ("--set", setting)),
         env=environment(),
         stdout=asyncio.subprocess.PIPE,

@@ -18,7 +18,7 @@ from fastcollab.errors import ErrorCode, InvalidMessage, RateLimited
 
 # One payload of each type from clients, with all of its fields.
 PAYLOADS: dict[str, dict[str, Any]] = {
-    "connect": {"token": "a.b.c", "deviceId": "phone", "clientVersion": "1.2"},
+    "connect": {"token": "a.b.c", "deviceId": "phone", "clientVersion": "1.2", "connectionId": "c1"},
     "join_room": {"roomId": "plans", "lastSyncVersion": 4, "epoch": "e1", "documentType": "text"},
     "leave_room": {"roomId": "plans"},
     "activate_room": {"roomId": "plans"},
@@ -26,12 +26,18 @@ PAYLOADS: dict[str, dict[str, Any]] = {
     "selection_change": {"ranges": [{"anchor": 0, "head": 5}], "color": "#ff0000", "version": 3},
     "presence_update": {"presence": {"status": "away", "data": {"typing": True}}},
     "operation": {"operation": ["a"], "version": 0, "checksum": "2e5a7dd1"},
+    "get_document": {"version": 3},
+    "get_history": {"after": 3, "limit": 50},
+    "restore": {"version": 3},
     "event": {"name": "wave", "data": [1]},
     "batch": {"messages": [], "compressed": False},
     "ping": {"timestamp": 1000},
 }
 
 OPTIONAL = {
+    "connect": {"connectionId"},
+    "get_document": {"version"},
+    "get_history": {"limit"},
     "join_room": {"lastSyncVersion", "epoch", "documentType"},
     "selection_change": {"version"},
     "operation": {"checksum"},
@@ -377,6 +383,29 @@ SENT: dict[str, tuple[messages.ServerPayload, dict[str, Any]]] = {
     "presence_update": (
         messages.PresenceUpdate("ada", 1, messages.PresenceData(cursor=messages.Cursor(1.5, -2), status=None), 5),
         {"userId": "ada", "numericId": 1, "presence": {"cursor": {"x": 1.5, "y": -2}, "status": None}, "timestamp": 5},
+    ),
+    "document": (
+        messages.DocumentSent("m", messages.DocumentState("text", 3, "e1", "é")),
+        {"messageId": "m", "documentState": {"type": "text", "version": 3, "epoch": "e1", "data": "é"}},
+    ),
+    "history": (
+        messages.HistorySent("m", [messages.PastOperation(["é"], "ada", 1, "n", 2, 4, 5)], 1, 4),
+        {
+            "messageId": "m",
+            "operations": [
+                {
+                    "operation": ["é"],
+                    "userId": "ada",
+                    "numericId": 1,
+                    "messageId": "n",
+                    "version": 2,
+                    "transformedVersion": 4,
+                    "timestamp": 5,
+                }
+            ],
+            "oldest": 1,
+            "version": 4,
+        },
     ),
     "operation_broadcast": (
         messages.OperationBroadcast([5, "é"], "ada", 1, "m", 2, 4),
