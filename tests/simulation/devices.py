@@ -20,6 +20,9 @@ from fastcollab.errors import CloseCode, ErrorCode
 
 ROOM = "plans"
 
+#: What operations of json1 may be, very seldom; then one of them is refused.
+UNRESOLVED = "contradict each other beyond resolution"
+
 #: Makes an operation for the content.
 Author = Callable[[Any], Any]
 
@@ -198,9 +201,14 @@ class NaiveDevice(Device):
             assert version == self.version + 1, f"version {version} after {self.version}"
             self._confirmed = self.type.apply(self._confirmed, operation)
             self.version = version
-            for index, (message_id, own) in enumerate(self._pending):
-                self._pending[index] = message_id, self.type.transform(own, operation, "left")
-                operation = self.type.transform(operation, own, "right")
+            try:
+                for index, (message_id, own) in enumerate(self._pending):
+                    self._pending[index] = message_id, self.type.transform(own, operation, "left")
+                    operation = self.type.transform(operation, own, "right")
+            except ot.OperationError as error:
+                assert UNRESOLVED in error.reason
+                self._begin_again()
+                return
             self.content = self.type.apply(self.content, operation)
         self._send_next()
 
@@ -215,14 +223,11 @@ class NaiveDevice(Device):
         own = bool(self._sent_id) and message_id == self._sent_id
         if code == ErrorCode.VERSION_MISMATCH and (own or message_id is None):
             self._sent_id = ""
-            self._join()
+            if not self._joins:  # otherwise the answer is on its way
+                self._join()
         elif code == ErrorCode.INVALID_OPERATION and own:
-            # What follows it was made for a document that will never be.
             self._world.tally["operations are given up: refused"] += 1
-            self._pending.clear()
-            self.version = -1
-            self._sent_id = ""
-            self._join()
+            self._begin_again()
         elif code == ErrorCode.SERVICE_UNAVAILABLE and own:
             self._later(payload, lambda: self._try_again(message_id))
 
@@ -239,6 +244,13 @@ class NaiveDevice(Device):
         self._confirmed = self.type.apply(self._confirmed, operation)
         self.version = version
         self._sent_id = ""
+
+    def _begin_again(self) -> None:
+        """What is pending was made for a document that will never be."""
+        self._pending.clear()
+        self.version = -1
+        self._sent_id = ""
+        self._join()
 
     def _try_again(self, message_id: str) -> None:
         if self._sent_id == message_id:

@@ -17,6 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.simulation.devices import UNRESOLVED
 from tests.simulation.gateway import GRACE
 from tests.simulation.network import Message, Shell, Wire
 from tests.simulation.storage import Ledger, Life
@@ -51,6 +52,7 @@ class Line:
     user: str
     newest: Written | None = None
     joins_sent: int = 0
+    must_join: bool = False  # it knows that the document was made anew
     missed: int = 0  # operations that a recovery has announced and that have not arrived
     joins: list[Message] = field(default_factory=list)  # that have arrived and are not answered
     epoch: str = ""
@@ -83,7 +85,9 @@ class Referee:
             return
         if kind == "join_room":
             line.joins_sent += 1
+            line.must_join = False
         elif kind in ("operation", "restore"):
+            assert not line.must_join, "who is told that the document is made anew joins before writing"
             known = self.written.get(message["id"])
             if known is None:
                 known = Written(line.user, wire.epoch, kind, message["payload"]["version"])
@@ -102,6 +106,8 @@ class Referee:
             return
         if kind == "operation_broadcast":
             line.missed = max(0, line.missed - 1)
+        elif kind == "error" and "messageId" not in payload.get("details", {}):
+            line.must_join = not line.joins_sent
         elif kind == "room_joined":
             line.joins_sent -= 1
             line.missed = payload.get("recovery", {}).get("missed", 0)
@@ -207,7 +213,7 @@ class Referee:
             elif written is not None:
                 self._judge_mismatch(written)
         elif code == ErrorCode.INVALID_OPERATION:
-            assert "limit" in details, payload
+            assert "limit" in details or UNRESOLVED in payload["message"], payload
             self._tally["an operation is refused"] += 1
         else:
             assert code == ErrorCode.SERVICE_UNAVAILABLE, payload

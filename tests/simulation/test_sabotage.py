@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 from tests.simulation.schedule import SimulationFailed, simulate
 
+from fastcollab import client
 from fastcollab.client.document import ClientDocument, Submission
 from fastcollab.core.commits import CommitQueue
 from fastcollab.core.document import Document
@@ -26,13 +27,14 @@ from fastcollab.server.rooms import Rooms
 Sabotage = Callable[[pytest.MonkeyPatch], None]
 
 FOUND = [
-    ("an operation for an earlier life of the document was committed in the next", 1378),
+    ("an operation for an earlier life of the document was committed in the next", 1022),
     ("an operation that came while history was fetched for another could not be transformed", 389),
-    ("an operation too old for the history hid another from whom it had to be fetched", 1182),
-    ("history was fetched of a document that another process had made anew", 372),
+    ("an operation too old for the history hid another for which it had to be fetched", 1182),
+    ("history was fetched of a document that another process had made anew", 1506),
     ("a client entered a room that was deserted, and forgotten, while its history was fetched", 656),
-    ("the newest version was to be restored", 44),
-    ("the client did not join again when the document was made anew", 1307),
+    ("a restore followed a version that the room had not seen yet", 171),
+    ("an operation was acknowledged before those that had come before it were told", 123876),
+    ("the client wrote on when it was told that the document was made anew", 3),
 ]
 
 
@@ -123,6 +125,10 @@ def rooms_are_entered_dead(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rooms, "is_live", lambda self, room: room.id in self._live)
 
 
+def notices_are_ignored(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(client.Room, "made_anew", lambda self, error: None)
+
+
 @pytest.mark.parametrize(
     ("sabotage", "first"),
     [
@@ -132,8 +138,9 @@ def rooms_are_entered_dead(patch: pytest.MonkeyPatch) -> None:
         (what_failed_is_kept, 0),
         (snapshots_are_of_what_is_staged, 0),
         (a_new_id_for_each_attempt, 0),
-        (lives_are_confused, 1378),
+        (lives_are_confused, 1022),
         (rooms_are_entered_dead, 656),
+        (notices_are_ignored, 0),
     ],
 )
 def test_what_is_broken_is_found(sabotage: Sabotage, first: int, monkeypatch: pytest.MonkeyPatch) -> None:
