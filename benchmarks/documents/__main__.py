@@ -8,6 +8,9 @@ Every work is done twice: *at full speed*, where each client submits its next op
 which says how much a server can take and lets it do much at once; and at the *rate* of people who type, where it
 cannot.
 
+The gateway runs in memory and, durable, on a file in the directory for temporary files, which should be on a disk like
+that of a server. Then it is measured what documents cost that are opened, or open (`keeping.py`).
+
 The table goes to the standard output, and everything measured to ``benchmarks/results/documents.json``.
 """
 
@@ -28,6 +31,7 @@ from rich.table import Table
 
 from benchmarks.documents.contenders import CONTENDERS, YARDSTICK
 from benchmarks.documents.fleet import Report, Work, run
+from benchmarks.documents.keeping import OpenDocuments, Opening, open_documents, openings
 from fastcollab.bench.server import Cores, pinned
 
 RESULTS = Path(__file__).parent.parent / "results" / "documents.json"
@@ -76,7 +80,9 @@ def as_table(work: Work, results: dict[str, list[Report]]) -> Table:
     return table
 
 
-def as_json(everything: dict[Work, dict[str, list[Report]]]) -> str:
+def as_json(
+    everything: dict[Work, dict[str, list[Report]]], openings: list[Opening], documents: list[OpenDocuments]
+) -> str:
     works = [
         {
             **asdict(work),
@@ -92,7 +98,8 @@ def as_json(everything: dict[Work, dict[str, list[Report]]]) -> str:
         for work, results in everything.items()
     ]
     system = {"system": platform.system(), "machine": platform.machine(), "python": platform.python_version()}
-    return json.dumps({**system, "cores": os.cpu_count(), "yardstick": YARDSTICK, "works": works}, indent=2)
+    kept = {"openings": list(map(asdict, openings)), "open_documents": list(map(asdict, documents))}
+    return json.dumps({**system, "cores": os.cpu_count(), "yardstick": YARDSTICK, "works": works, **kept}, indent=2)
 
 
 def main(
@@ -102,6 +109,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="Measured time of one run.")] = 3.0,
     warmup: Annotated[float, typer.Option(help="Seconds of load before it.")] = 2.0,
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each server.")] = 3,
+    keeping: Annotated[bool, typer.Option(help="Whether documents are opened, and kept open.")] = True,
 ) -> None:
     """Compare the cost of operations on shared documents with ShareDB's."""
     console = Console()
@@ -121,8 +129,18 @@ def main(
                     with console.status(f"{work}: {name}, round {turn + 1}"):
                         results[name].append(measure(name, work, seconds, warmup))
             console.print(as_table(work, results))
+    opened = openings() if keeping else []
+    for opening in opened:
+        where = "with" if opening.snapshot else "without"
+        console.print(
+            f"{opening.operations:,} operations {where} a snapshot: read in {opening.load_ms:.1f} ms, "
+            f"open in {opening.open_ms:.1f} ms"
+        )
+    documents = open_documents() if keeping else []
+    for each in documents:
+        console.print(f"{each.server}: {each.bytes_per_document / 1024:.1f} KiB for an open document of {each.size} B")
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(as_json(everything) + "\n")
+    RESULTS.write_text(as_json(everything, opened, documents) + "\n")
     console.print(f"written: {RESULTS.relative_to(Path.cwd()) if RESULTS.is_relative_to(Path.cwd()) else RESULTS}")
 
 

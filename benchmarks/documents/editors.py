@@ -113,7 +113,7 @@ class Editor(WSListener):
         """Submits the next operation, if one is due and none is in flight."""
         if self.in_flight is None and self.due >= 1:
             self.due -= 1
-            self.submit(self._next_operation())
+            self.submit(next_edit(self._random, self.live.size()))
 
     def submit(self, operation: Any) -> None:
         self.in_flight = operation
@@ -146,15 +146,16 @@ class Editor(WSListener):
             raise LoadError(f"version {version} followed {self.version}")
         self.version = version
 
-    def _next_operation(self) -> Any:
-        draw, size = self._random, self.live.size()
-        length = 1 + int(draw() * LONGEST_EDIT)
-        if 2 * size * draw() < SIZE:
-            start = int(draw() * (len(LETTERS) - length))
-            place, piece = int(draw() * (size + 1)), LETTERS[start : start + length]
-            return [place, piece] if place else [piece]
-        place = int(draw() * (size - length))
-        return [place, {"d": length}] if place else [{"d": length}]
+
+def next_edit(draw: Callable[[], float], size: int) -> Any:
+    """An operation of someone who writes in a document of that size; `draw` gives numbers from 0 to 1."""
+    length = 1 + int(draw() * LONGEST_EDIT)
+    if 2 * size * draw() < SIZE:
+        start = int(draw() * (len(LETTERS) - length))
+        place, piece = int(draw() * (size + 1)), LETTERS[start : start + length]
+        return [place, piece] if place else [piece]
+    place = int(draw() * (size - length))
+    return [place, {"d": length}] if place else [{"d": length}]
 
 
 class _State(Struct):
@@ -180,7 +181,7 @@ class GatewayEditor(Editor):
     _decode = staticmethod(msgspec.json.Decoder(_FromGateway).decode)
 
     def request_document(self) -> None:
-        self.send(self._envelope("join_room", {"roomId": self.document}))
+        self.send(self._envelope("join_room", {"roomId": self.document, "documentType": "text"}))
 
     def send_operation(self, operation: Any) -> None:
         payload = {"operation": operation, "version": self.version}

@@ -88,7 +88,7 @@ class Fleet:
             self._documents.append(editors)
             for member in range(self._work.members):
                 number = document * self._work.members + member
-                editors.append(await self._connect(f"document-{document}", number))
+                editors.append(await connect(self._endpoint, f"document-{document}", number, self._fail))
                 await self._watch(editors[-1].enter())
                 if member == 0:
                     await self._watch(editors[0].found(TEXT))
@@ -154,16 +154,6 @@ class Fleet:
             editor.due = operations
             editor.write()
 
-    async def _connect(self, document: str, number: int) -> Editor:
-        endpoint = self._endpoint
-        _, editor = await ws_connect(
-            lambda: endpoint.editor(document, number, self._fail),
-            endpoint.url,
-            extra_headers=endpoint.headers(number),
-        )
-        assert isinstance(editor, Editor)
-        return editor
-
     def _fail(self, error: Exception) -> None:
         if not self._failure.done():
             self._failure.set_exception(error)
@@ -175,6 +165,15 @@ class Fleet:
             task.cancel()
             self._failure.result()
         return await task
+
+
+async def connect(endpoint: Endpoint, document: str, number: int, failed: Callable[[Exception], None]) -> Editor:
+    """An editor, connected as the client of that number."""
+    _, editor = await ws_connect(
+        lambda: endpoint.editor(document, number, failed), endpoint.url, extra_headers=endpoint.headers(number)
+    )
+    assert isinstance(editor, Editor)
+    return editor
 
 
 def _at_rest(editors: list[Editor]) -> bool:

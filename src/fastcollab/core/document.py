@@ -29,6 +29,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -354,8 +355,10 @@ class Document:
         del self._history[:forgotten]
         self._history_bytes = size
         del self._inverses[: max(0, len(self._inverses) - len(self._history))]
-        while len(self._results) > len(self._history) + self._limits.cached_operations:
-            del self._results[next(iter(self._results))]
+        excess = max(0, len(self._results) - len(self._history) - self._limits.cached_operations)
+        # In one go: to look for the first key means to pass all that were deleted before it.
+        for author in list(islice(self._results, excess)):
+            del self._results[author]
 
     # --- judging ------------------------------------------------------------------------------------------------------
 

@@ -116,6 +116,7 @@ class Committer:
             self._stored(room)
         except Exception:
             self._fail(room)
+        self._tell_waiting(room)
         self._end(room)
 
     def _wait(self, room: Room, batch: _Batch | None) -> None:

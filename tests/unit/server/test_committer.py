@@ -92,6 +92,17 @@ async def test_what_is_stored_at_once_is_answered_before_the_end_of_the_reading_
     assert around.tasks == []
 
 
+async def test_who_waits_for_answers_from_before_the_batch_goes_on_after_it(around: Surroundings) -> None:
+    session = session_of()
+    room = await around.room("plans")
+    around.submit(room, "a", session=session)
+    waiting = asyncio.create_task(around.committer.answered(room, session))
+    await asyncio.sleep(0)
+    around.end_of_reading()
+    await waiting
+    assert versions(around.answers) == [("a", 1)]
+
+
 async def test_one_room_whose_store_fails_does_not_keep_the_others(around: Surroundings) -> None:
     broken, plans = await around.room("broken"), await around.room("plans")
     around.submit(broken, "a")
