@@ -322,7 +322,7 @@ class Gateway:
 
     def _tidy(self) -> None:
         self._tidier = asyncio.get_running_loop().call_later(_TIDY_INTERVAL, self._tidy)
-        self._run(self.documents.forget_unwritten(set(self._dispatcher.rooms)))
+        self._run(self.documents.forget_unwritten(self._dispatcher.rooms.in_use()))
 
     def _sweep(self) -> None:
         """Looks after connections that say nothing: no token in time (S1), no sign of life (K1)."""

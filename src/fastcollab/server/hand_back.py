@@ -114,8 +114,13 @@ class HandBack:
                 continue
             try:
                 rooms = await self._documents.store.awaiting_hand_back(last)
-            except ServiceUnavailable as error:
-                log.warning("what is to be handed back could not be looked up", error=str(error))
+            except Exception as error:
+                foreseen = isinstance(error, ServiceUnavailable)
+                log.warning(
+                    "what is to be handed back could not be looked up",
+                    error=str(error),
+                    exc_info=None if foreseen else error,
+                )
                 await asyncio.sleep(_LOOK_AGAIN)
                 continue
             if not rooms:
@@ -133,6 +138,9 @@ class HandBack:
                 async with asyncio.timeout(self._timeout):
                     await self._save(document)
                 await self._documents.store.handed_back(room_id, document.epoch, document.version)
+        except asyncio.CancelledError:
+            self._schedule.failed(room_id, instant().monotonic)
+            raise
         except Exception as error:
             self._schedule.failed(room_id, instant().monotonic)
             self._tell(room_id, error)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -67,9 +67,9 @@ class Rooms:
     def __len__(self) -> int:
         return len(self._live)
 
-    def __iter__(self) -> Iterator[str]:
-        """The ids of the rooms."""
-        return iter(self._live)
+    def in_use(self) -> set[str]:
+        """The ids of the rooms, and of those that are being opened."""
+        return {*self._live, *self._locks}
 
     async def open(self, room_id: str, document_type: str) -> Room:
         """The room, which is live from now on, until :meth:`retire` finds it deserted. Who does not enter it at once

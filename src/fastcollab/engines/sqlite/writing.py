@@ -25,7 +25,10 @@ from fastcollab.engines.sqlite.keeping import Keeper
 from fastcollab.engines.sqlite.rows import author_key, encode_entry
 from fastcollab.engines.sqlite.schema import Durability, synchronous
 from fastcollab.engines.sqlite.worker import Call
+from fastcollab.logs import get_logger
 from fastcollab.ports import AlreadyCommitted, LogMoved
+
+log = get_logger(__name__)
 
 #: How many heads are remembered.
 _HEADS = 16_384
@@ -126,6 +129,10 @@ class Writer(Connected):
         except FAULTS as error:
             self._failing = True
             self.met(error)
+        except Exception:
+            # Whatever it is, those who append must not have to do without this thread.
+            self._failing = True
+            log.exception("the documents' file could not be tidied up", file=str(self._path))
 
     def disconnect(self) -> None:
         super().disconnect()
