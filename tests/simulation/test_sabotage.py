@@ -138,7 +138,7 @@ def notices_are_ignored(patch: pytest.MonkeyPatch) -> None:
         (what_failed_is_kept, 0),
         (snapshots_are_of_what_is_staged, 0),
         (a_new_id_for_each_attempt, 0),
-        (lives_are_confused, 1022),
+        (lives_are_confused, 1378),
         (rooms_are_entered_dead, 656),
         (notices_are_ignored, 0),
     ],
