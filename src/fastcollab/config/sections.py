@@ -93,7 +93,9 @@ class ServerConfig(Section):
     """Path of the WebSocket end point."""
 
     shutdown_timeout: float = Field(default=10.0, ge=0, le=3600)
-    """Seconds that connections have to finish when the gateway is told to stop."""
+    """Seconds that each step of stopping may take: storing what was sent, closing connections, and handing documents
+    back.
+    """
 
 
 class AuthConfig(Section):
