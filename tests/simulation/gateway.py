@@ -22,6 +22,7 @@ from fastcollab.ports import DocumentStore, Retention
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump
+from fastcollab.server.access import Access
 from fastcollab.server.auth import Claims
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
@@ -71,7 +72,7 @@ class GatewayProcess:
             MemoryRegistry(),
             _Verifier(),  # type: ignore[arg-type]
             SessionSettings(type(LIMITS)(**in_force), heartbeat_interval=25_000),
-            default_permission=Permission.WRITE,
+            access=Access(Permission.WRITE),
             default_document_type="text",
             cork=cork,
             grace_period=int(GRACE * SECOND),

@@ -23,10 +23,9 @@ Python object with these methods (typed in the stub as `ConnectionHandler`)::
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
-from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+from picows.picows cimport WSCloseCode, WSFrame, WSMsgType, WSTransport
 
 from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_f32, load_u16
-from ._fanout cimport Member
 from ._outbox cimport Outbox, framed
 from ._pump cimport Pump, monotonic_ns
 
@@ -60,30 +59,6 @@ def deliver(recipients, bytes message) -> list:
 
 cdef class Connection(WSListener):
     """One WebSocket, from its upgrade to its end. `session` is the core's; `batched` tells the subprotocol."""
-
-    cdef:
-        readonly Outbox outbox
-        readonly bint batched            # fastcollab.v1.batch
-        readonly bint sends_binary
-        readonly int64_t opened_at       # ns, monotonic
-        readonly int64_t last_heard      # ns, monotonic
-        public bint probed               # a ping was sent since
-        public object session
-        public object inbox              # messages that wait for an asynchronous step; None: there is no such step
-        public object token              # of the handshake; None once it was looked at
-        public object previous           # the id of the connection that this one takes the place of; None: of none
-        public dict members              # by room: the connection's memberships in the fan-out
-        object handler
-        Pump pump
-        int fd                           # by which the pump knows the socket; -1: the event loop reads it
-        Member active                    # where binary frames go
-        bytearray fragments              # of the message that is being put together; None: there is none
-        WSMsgType fragments_type
-        Py_ssize_t fragments_size        # with those that were dropped
-        Py_ssize_t max_message
-        Py_ssize_t max_backlog
-        bint paused                      # what the client sends waits in its socket
-        bint closing                     # nothing more is read
 
     def __init__(self, handler, Pump pump not None, bint batched, token, previous, Py_ssize_t max_message,
                  Py_ssize_t max_backlog):

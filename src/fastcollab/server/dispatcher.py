@@ -33,7 +33,7 @@ from fastcollab.core.effects import (
     Verify,
     Wake,
 )
-from fastcollab.core.permissions import Permission, granted
+from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room
 from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, unpack
 from fastcollab.errors import (
@@ -50,6 +50,7 @@ from fastcollab.ports import ConnectionRegistry, LogMoved
 from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
 from fastcollab.server._listener import Connection, deliver
 from fastcollab.server._outbox import Cork
+from fastcollab.server.access import Access
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.committer import Committer
@@ -81,7 +82,7 @@ class Dispatcher:
         verifier: TokenVerifier,
         settings: SessionSettings,
         *,
-        default_permission: Permission,
+        access: Access,
         default_document_type: str,
         cork: Cork,
         grace_period: int,
@@ -94,7 +95,7 @@ class Dispatcher:
         self._registry = registry
         self._verifier = verifier
         self._settings = settings
-        self._default_permission = default_permission
+        self._access = access
         self._default_document_type = default_document_type
         self._cork = cork
         self._run = run
@@ -307,7 +308,7 @@ class Dispatcher:
 
     async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
         request = message.payload
-        permission = granted(session.identity.rooms, request.room_id, self._default_permission)
+        permission = await self._access.permission(session.identity, request.room_id)
         permission.require(Permission.READ, "joining the room")
         document_type = request.document_type or self._default_document_type
         if document_type not in ot.types:

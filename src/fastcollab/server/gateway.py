@@ -25,6 +25,7 @@ from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump, now_ns
+from fastcollab.server.access import Access
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.backend import Backend
 from fastcollab.server.committer import Committer
@@ -119,7 +120,7 @@ class Gateway:
             self._registry,
             TokenVerifier(config.auth),
             session_settings(config),
-            default_permission=Permission.of_word(config.rooms.default_permission),
+            access=Access(Permission.of_word(config.rooms.default_permission)),
             default_document_type=config.rooms.default_document_type,
             cork=self._cork,
             grace_period=int(config.presence.grace_period * SECOND),

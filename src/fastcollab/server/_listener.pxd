@@ -1,0 +1,39 @@
+from libc.stdint cimport int64_t, uint8_t
+from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
+
+from ._fanout cimport Member
+from ._outbox cimport Outbox
+from ._pump cimport Pump
+
+
+cdef class Connection(WSListener):
+    cdef:
+        readonly Outbox outbox
+        readonly bint batched            # fastcollab.v1.batch
+        readonly bint sends_binary
+        readonly int64_t opened_at       # ns, monotonic
+        readonly int64_t last_heard      # ns, monotonic
+        public bint probed               # a ping was sent since
+        public object session
+        public object inbox              # messages that wait for an asynchronous step; None: there is no such step
+        public object token              # of the handshake; None once it was looked at
+        public object previous           # the id of the connection that this one takes the place of; None: of none
+        public dict members              # by room: the connection's memberships in the fan-out
+        object handler
+        Pump pump
+        int fd                           # by which the pump knows the socket; -1: the event loop reads it
+        Member active                    # where binary frames go
+        bytearray fragments              # of the message that is being put together; None: there is none
+        WSMsgType fragments_type
+        Py_ssize_t fragments_size        # with those that were dropped
+        Py_ssize_t max_message
+        Py_ssize_t max_backlog
+        bint paused                      # what the client sends waits in its socket
+        bint closing                     # nothing more is read
+
+    cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1
+    cdef int receive_fragment(self, WSFrame frame) except -1
+    cdef int receive_text(self, const char* data, Py_ssize_t size) except -1
+    cdef int receive_close(self, WSTransport transport, WSFrame frame) except -1
+    cdef int fail(self, int code, str reason) except -1
+    cdef int send_close(self, int code, str reason) except -1
