@@ -19,6 +19,7 @@ import msgspec
 import orjson
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from fastcollab._json_depth import is_deeper
 from fastcollab.errors import InvalidMessage, ProtocolError
 from fastcollab.ot import ABSENT
 
@@ -26,6 +27,13 @@ PROTOCOL_VERSION = 1
 
 #: Coordinates beyond this magnitude are refused: neighbouring whole numbers become one and the same float32 there.
 MAX_COORDINATE = float(2**24)
+
+#: Characters of a participant's status.
+MAX_STATUS = 64
+
+#: Lists and objects inside each other, the message itself being the first. Of what others get, and of what is stored,
+#: no JSON parser has trouble with that.
+MAX_DEPTH = 256
 
 _MAX_SAFE_INTEGER = 2**53 - 1
 _NAME_PATTERN = r"^(?!\s)[^\x00-\x1f\x7f-\x9f]+(?<!\s)\Z"
@@ -256,14 +264,14 @@ def decode(text: str | bytes | Raw) -> ClientMessage:
     ``payload.ranges[2].head``; empty: the message as a whole) and ``messageId`` where one can be read.
     """
     try:
+        if is_deeper(text, MAX_DEPTH):
+            raise InvalidMessage("the message is nested too deeply", path="", limit=MAX_DEPTH, **_message_id(text))
         return _decoder.decode(text)
     except msgspec.ValidationError as error:
         reason, path = explain(error)
         raise InvalidMessage(reason, path=path, **_message_id(text)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeError) as error:
         raise InvalidMessage(f"the message is not valid JSON: {error}", path="") from None
-    except RecursionError:
-        raise InvalidMessage("the message is nested too deeply", path="", **_message_id(text)) from None
 
 
 def explain(error: msgspec.ValidationError) -> tuple[str, str]:
@@ -293,8 +301,8 @@ def _message_id(text: str | bytes | Raw) -> dict[str, str]:
 def pass_on(value: Any, path: str) -> Raw:
     """``value``, which the gateway does not look into, as the JSON in which others get it.
 
-    Raises :class:`InvalidMessage` for what not every JSON parser takes: integers of more than 64 bits, and more
-    than 254 levels. ``path`` is the field that it came in.
+    Raises :class:`InvalidMessage` for what not every JSON parser takes: integers of more than 64 bits. ``path`` is the
+    field that it came in.
     """
     try:
         return Raw(orjson.dumps(value))

@@ -106,6 +106,9 @@ EITHER: dict[str, str] = {
     "an integer of 400 digits": "1" * 400,
     "a tiny number": "1e-400",
     "a number with 1,000 digits": "0." + "1" * 1000,
+    "150,000 equal keys": "{" + ",".join(['"a":0'] * 150_000) + "}",
+    "100,000 digits": "1" * 100_000,
+    "100,000 digits behind the point": "0." + "1" * 100_000,
     "60,000 keys": json.dumps(dict.fromkeys(map(str, range(60_000)), 0)),
     "a long key": json.dumps({"k" * 500_000: 1}),
     "keys with NUL": r'{"a\u0000b": "\u0000"}',
@@ -129,6 +132,37 @@ async def test_a_strange_value_is_passed_on_as_it_is_or_refused_E1_V2(
         assert events[0].payload["data"] == json.loads(EITHER[case])
     else:
         assert errors[0].payload["code"] == INVALID_OPERATION
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload", "around"),
+    [
+        ("operation", {"operation": "HERE", "version": 0}, 2),
+        ("event", {"name": "e", "data": "HERE"}, 2),
+        ("presence_update", {"presence": {"data": "HERE"}}, 3),
+        ("batch", {"messages": [envelope("event", {"name": "e", "data": "HERE"})], "compressed": False}, 5),
+    ],
+)
+async def test_a_message_that_is_nested_too_deeply_is_refused_whole_X4(
+    gateway: HasUrl, clients: Clients, kind: str, payload: dict[str, Any], around: int
+) -> None:
+    bob = await clients.enter(gateway, "bob", "r")
+    eve = await clients.enter(gateway, "eve", "r")
+    for levels in (257 - around, 1_000, 10_000, 250_000):
+        for opened, closed in (("[", "]"), ('{"":', "}")):
+            if len(opened) * levels < 1_000_000:
+                await eve.send_text(with_raw(kind, payload, opened * levels + "1" + closed * levels))
+                assert (await eve.refused(INVALID_OPERATION))["limit"] == 256
+    await settled(eve, bob)
+    assert not bob.take("event", "presence_update", "operation_broadcast")
+    await eve.operate(["still here"], 0)
+
+
+async def test_a_message_may_be_as_deep_as_that_X4(gateway: HasUrl, clients: Clients) -> None:
+    bob = await clients.enter(gateway, "bob", "r")
+    eve = await clients.enter(gateway, "eve", "r")
+    await eve.send_text(raw_event("[" * 254 + "]" * 254))
+    assert json.dumps((await bob.expect("event")).payload["data"]) == "[" * 254 + "]" * 254
 
 
 async def test_of_two_equal_keys_one_is_taken_for_all_purposes_E1(gateway: HasUrl, clients: Clients) -> None:

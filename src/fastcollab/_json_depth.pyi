@@ -1,0 +1,3 @@
+from msgspec import Raw
+
+def is_deeper(text: str | bytes | Raw, limit: int) -> bool: ...
