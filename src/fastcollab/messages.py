@@ -138,7 +138,7 @@ class SelectionChange(_Inbound, tag="selection_change", frozen=True):
 
 
 class OwnPresence(_Payload, frozen=True):
-    status: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
+    status: Annotated[str, Meta(max_length=MAX_STATUS)] | UnsetType | None = UNSET
     data: Any = UNSET
 
 
@@ -373,6 +373,7 @@ class Participant(_Payload, frozen=True):
     name: str
     color: str
     presence: PresenceData
+    picture: str | UnsetType = UNSET
 
 
 class DocumentState(_Payload, frozen=True):

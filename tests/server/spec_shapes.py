@@ -101,7 +101,10 @@ _SELECTION = Shape({"ranges": _each(_RANGE), "color": _text, "version": _integer
 _PRESENCE = Shape(
     {}, {"cursor": _CURSOR, "selection": _or_null(_SELECTION), "status": _or_null(_text), "data": _anything}
 )
-_PARTICIPANT = Shape({"userId": _text, "numericId": _uint32, "name": _text, "color": _text, "presence": _PRESENCE})
+_PARTICIPANT = Shape(
+    {"userId": _text, "numericId": _uint32, "name": _text, "color": _text, "presence": _PRESENCE},
+    {"picture": lambda value: isinstance(value, str) and value.startswith("https://")},
+)
 _LIMIT_NAMES = (
     *("cursorUpdates", "operations", "messages", "burst", "connections", "rooms", "participants"),
     *("maxMessageBytes", "maxOperationBytes", "maxMessagesPerBatch"),

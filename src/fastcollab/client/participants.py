@@ -48,6 +48,7 @@ class Participant:
     numeric_id: int
     name: str
     color: str
+    picture: str | None = None
     cursor: Cursor | None = None
     selection: Selection | None = None
     status: str | None = None
@@ -56,7 +57,7 @@ class Participant:
     @classmethod
     def from_wire(cls, message: dict[str, Any]) -> Participant:
         """Who it is; what they show is still to be taken in."""
-        return cls(message["userId"], message["numericId"], message["name"], message["color"])
+        return cls(message["userId"], message["numericId"], message["name"], message["color"], message.get("picture"))
 
     def hide(self) -> None:
         """Nothing is known of what the participant shows."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from fastcollab import _binary, messages
 from fastcollab.core.instant import Instant
 
@@ -57,6 +59,7 @@ class Participant:
             name=self.identity.name,
             color=self.identity.color,
             presence=messages.PresenceData(**presence),
+            picture=UNSET if self.identity.picture is None else self.identity.picture,
         )
 
     def update(self, changes: dict[str, Any], now: Instant) -> messages.PresenceUpdate:

@@ -23,6 +23,7 @@ from msgspec import UNSET
 
 from fastcollab import _binary, messages
 from fastcollab.core.commits import CommitQueue, Refusal
+from fastcollab.core.display import display_text
 from fastcollab.core.document import Author, Committed, Document, Submission
 from fastcollab.core.effects import Commit, Effect, Entered, Flush, Left, Send, Wake
 from fastcollab.core.instant import Instant
@@ -295,7 +296,10 @@ class Room:
             participant.data = None if presence.data is None else data
             changes["data"] = participant.data
         if presence.status is not UNSET:
-            participant.status = changes["status"] = presence.status
+            status = presence.status
+            if status is not None:
+                status = display_text(status, messages.MAX_STATUS)
+            participant.status = changes["status"] = status
         return self._relay(self._presence_changes, participant, changes, now) if changes else []
 
     def announce(self, session: Session, message: messages.Event) -> list[Effect]:

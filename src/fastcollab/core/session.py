@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a token says that the user is. `rooms` are the token's permissions by pattern; None: it has none of its
-    own.
+    """Who a token says that the user is, and how the user is shown. `rooms` are the token's permissions by pattern;
+    None: it has none of its own.
     """
 
     user_id: str
@@ -50,6 +50,7 @@ class Identity:
     color: str
     rooms: Mapping[str, Permission] | None
     expires_at: float
+    picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

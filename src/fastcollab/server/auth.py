@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from fastcollab.config import AuthConfig
+from fastcollab.core.display import display_name, display_picture
 from fastcollab.core.permissions import Permission
 from fastcollab.errors import InvalidToken
 from fastcollab.messages import Color, DisplayName, UserId, explain
@@ -35,18 +36,23 @@ class _Claims(Struct, frozen=True):
     exp: float
     name: Annotated[DisplayName, Meta(min_length=1)] | None = None
     color: Color | None = None
+    #: Whatever an identity provider has there: what cannot be shown is no reason to refuse the token.
+    picture: Any = None
     rooms: dict[Annotated[str, Meta(max_length=256)], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token says: `rooms` are permissions by pattern, `expires_at` is Unix time in seconds."""
+    """What a token says: `rooms` are permissions by pattern, `expires_at` is Unix time in seconds. Name, colour and
+    picture are fit to be shown (P6).
+    """
 
     user_id: str
     name: str
     color: str
     rooms: Mapping[str, Permission] | None
     expires_at: float
+    picture: str | None = None
 
 
 class TokenVerifier:
@@ -100,10 +106,11 @@ class TokenVerifier:
             raise InvalidToken(f"the token's claim rooms is not valid: {error}", reason="claims") from None
         return Claims(
             user_id=claims.sub,
-            name=claims.name or claims.sub,
+            name=display_name(claims.name, claims.sub),
             color=claims.color or color_of(claims.sub),
             rooms=rooms,
             expires_at=claims.exp,
+            picture=display_picture(claims.picture),
         )
 
 

@@ -279,7 +279,9 @@ class Dispatcher:
             if session.state is SessionState.CLOSED:
                 await self._registry.unregister(claims.user_id, session.connection_id)
                 return
-            identity = Identity(claims.user_id, number, claims.name, claims.color, claims.rooms, claims.expires_at)
+            identity = Identity(
+                claims.user_id, number, claims.name, claims.color, claims.rooms, claims.expires_at, claims.picture
+            )
             effects = session.verified(identity, message, instant(), resumed=resumed)
         except ProtocolError as error:
             effects = session.refused(error, message)
