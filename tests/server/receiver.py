@@ -30,20 +30,27 @@ def is_genuine(secret: str, headers: Any, body: bytes, window: float = 300) -> b
 class Receiver:
     """Serves `documents`, by room, and keeps in them what it is given, unless it has something newer.
 
-    `on_load` and `on_save` are asked instead, where a test sets them. It dies with :meth:`stop`, and :meth:`start` has
-    it back at the same address.
+    `rights` are what users may do, by user and room, and `profiles` how they are shown, by user. `on_load`, `on_save`,
+    `on_permission` and `on_profile` are asked instead, where a test sets them. It dies with :meth:`stop`, and
+    :meth:`start` has it back at the same address.
     """
 
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, Any] | None] = {}
         self.loads: list[dict[str, Any]] = []
         self.saves: list[dict[str, Any]] = []
+        self.rights: dict[tuple[str, str], str | dict[str, Any]] = {}
+        self.permissions_asked: list[dict[str, Any]] = []
+        self.profiles: dict[str, dict[str, Any]] = {}
+        self.profiles_asked: list[dict[str, Any]] = []
         self.forged = 0
         self.at_once: Counter[str] = Counter()
         self.most_at_once = 0
         self.most_of_a_room_at_once = 0
         self.on_load: Answer = self.give
         self.on_save: Answer = self.keep
+        self.on_permission: Answer = self.permit
+        self.on_profile: Answer = self.show
         self._port = 0
         self._runner: web.AppRunner | None = None
         self._news = asyncio.Event()
@@ -81,8 +88,9 @@ class Receiver:
         return state
 
     async def asked(self, count: int) -> None:
-        """Waits until it was asked to load or save so many times."""
-        await self.noticed(lambda: len(self.loads) + len(self.saves) >= count)
+        """Waits until it was asked so many times."""
+        logs = (self.loads, self.saves, self.permissions_asked, self.profiles_asked)
+        await self.noticed(lambda: sum(map(len, logs)) >= count)
 
     async def noticed(self, condition: Callable[[], bool], within: float = 10) -> None:
         """Waits until the condition holds, which changes with a request."""
@@ -105,6 +113,16 @@ class Receiver:
             }
         return web.Response(status=204)
 
+    async def permit(self, request: dict[str, Any]) -> web.Response:
+        right = self.rights.get((request["userId"], request["roomId"]))
+        if right is None:
+            return web.Response(status=404)
+        return web.json_response({"permission": right} if isinstance(right, str) else right)
+
+    async def show(self, request: dict[str, Any]) -> web.Response:
+        profile = self.profiles.get(request["userId"])
+        return web.Response(status=204) if profile is None else web.json_response(profile)
+
     async def _handle(self, http: web.Request) -> web.Response:
         body = await http.read()
         if not is_genuine(SECRET, http.headers, body):
@@ -112,9 +130,14 @@ class Receiver:
             self._news.set()
             return web.Response(status=401)
         request = json.loads(body)
-        log, answer = (self.loads, self.on_load) if request["event"] == "load" else (self.saves, self.on_save)
+        log, answer = {
+            "load": (self.loads, self.on_load),
+            "save": (self.saves, self.on_save),
+            "permission": (self.permissions_asked, self.on_permission),
+            "profile": (self.profiles_asked, self.on_profile),
+        }[request["event"]]
         log.append(request)
-        room = request["roomId"]
+        room = request.get("roomId", "")
         self.at_once[room] += 1
         self.most_at_once = max(self.most_at_once, self.at_once.total())
         self.most_of_a_room_at_once = max(self.most_of_a_room_at_once, self.at_once[room])

@@ -6,10 +6,11 @@ import asyncio
 import os
 import re
 import socket
+import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ LANGUAGES = {"python": ("receiver.py", sys.executable), "javascript": ("receiver
 
 
 @asynccontextmanager
-async def example(language: str, directory: Path) -> AsyncIterator[str]:
+async def example(language: str, directory: Path, **environment: str) -> AsyncIterator[str]:
     """The receiver in that language, running; gives its address."""
     name, program = LANGUAGES[language]
     file = directory / name
@@ -37,7 +38,7 @@ async def example(language: str, directory: Path) -> AsyncIterator[str]:
         program,
         name,
         cwd=directory,
-        env={**os.environ, "PORT": str(port), "FASTCOLLAB_BACKEND__SECRET": SECRET},
+        env={**os.environ, "PORT": str(port), "FASTCOLLAB_BACKEND__SECRET": SECRET, **environment},
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
@@ -86,6 +87,41 @@ async def test_a_document_outlives_the_gateway(start_gateway, clients, tmp_path,
         third = await start_gateway(settings)
         cyd = await clients.enter(third, "cyd")
         assert "data" not in (await cyd.join("plan"))["documentState"]
+
+
+MEMBERS = {"plan": {"ada": "admin", "bob": "read"}}
+USERS = {"ada": {"name": "Ada L.", "color": "#123456", "picture": "https://example.com/ada.png"}}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_members_of_rooms_and_users(start_gateway, clients, tmp_path: Path, language: str) -> None:
+    people = tmp_path / "people.json"
+    people.write_bytes(orjson.dumps({"members": MEMBERS, "users": USERS}))
+    async with example(language, tmp_path, PEOPLE=str(people)) as url:
+        if language == "python":
+            with closing(sqlite3.connect(tmp_path / "documents.db", isolation_level=None)) as database:
+                for room, rights in MEMBERS.items():
+                    database.executemany(
+                        "INSERT INTO members VALUES (?, ?, ?)", [(room, *right) for right in rights.items()]
+                    )
+                database.executemany(
+                    "INSERT INTO users VALUES (?, ?, ?, ?)", [(user, *shown.values()) for user, shown in USERS.items()]
+                )
+        gateway = await start_gateway(
+            {"backend.permission_url": url, "backend.profile_url": url, "backend.secret": SECRET}
+        )
+        ada = await clients.enter(gateway, "ada")
+        joined = await ada.join("plan")
+        assert joined["permission"] == "write", "that of the token"
+        (shown,) = joined["participants"]
+        assert {name: shown[name] for name in ("name", "color", "picture")} == USERS["ada"]
+        bob = await clients.enter(gateway, "bob")
+        assert (await bob.join("plan"))["permission"] == "read"
+        cyd = await clients.enter(gateway, "cyd")
+        await cyd.refusal(2003, "join_room", {"roomId": "plan"})
+        for room in ("elsewhere", "__proto__", "constructor"):
+            await cyd.refusal(2001, "join_room", {"roomId": room})
+        assert await post(url, {"event": "toString", "roomId": "plan"}, str(int(time.time()))) == (400, None)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

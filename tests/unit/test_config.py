@@ -71,6 +71,9 @@ documents.snapshot_bytes = 262144
 documents.max_operation_bytes = 1048576
 documents.max_document_bytes = 16777216
 backend.timeout = 5.0
+backend.permission_ttl = 30.0
+backend.profile_ttl = 300.0
+backend.profile_timeout = 1.0
 backend.save_delay = 2.0
 backend.save_max_delay = 10.0
 backend.saves_at_once = 8
@@ -81,7 +84,7 @@ log.format = "auto"
 """
 PROMISED_UNSET = {
     *("auth.secret", "auth.public_key_file", "auth.issuer", "auth.audience"),
-    *("backend.load_url", "backend.save_url", "backend.secret"),
+    *("backend.load_url", "backend.save_url", "backend.permission_url", "backend.profile_url", "backend.secret"),
 }
 
 TomlFile = Callable[[str], Path]
@@ -479,7 +482,7 @@ def test_engines(url: str, path: str | None) -> None:
 # The back end
 
 
-@pytest.mark.parametrize("name", ["load_url", "save_url"])
+@pytest.mark.parametrize("name", ["load_url", "save_url", "permission_url", "profile_url"])
 def test_requests_to_a_back_end_are_signed(name: str) -> None:
     (problem,) = problems_of(lambda: Config(backend={name: "https://app.example.com/documents"}))
     assert problem.startswith(f"backend.secret must be set, since requests to backend.{name} are signed with it: ")
@@ -493,7 +496,7 @@ def test_requests_to_a_back_end_are_signed(name: str) -> None:
     "url", ["", "app.example.com", "ftp://app.example.com/", "https://", "https:///x", "https://a b/", "https://a/#b"]
 )
 def test_addresses_of_a_back_end_that_are_refused(url: str) -> None:
-    for name in ("load_url", "save_url"):
+    for name in ("load_url", "save_url", "permission_url", "profile_url"):
         (problem,) = problems_of(lambda name=name: Config(backend={name: url, "secret": SECRET}))
         assert problem.startswith(f"backend.{name} must be an address such as https://app.example.com/documents")
 

@@ -330,7 +330,9 @@ class DocumentsConfig(Section):
 
 
 class BackendConfig(Section):
-    """Your own back end as the place of record: what rooms begin with, and where documents are handed back."""
+    """Your own back end as the place of record: what rooms begin with, where documents are handed back, who may do
+    what, and how users are shown.
+    """
 
     load_url: str | None = None
     """HTTP address that is asked what a room begins with, where there is no document; not set: every document
@@ -340,13 +342,28 @@ class BackendConfig(Section):
     save_url: str | None = None
     """HTTP address that documents are handed back to; not set: they are not."""
 
+    permission_url: str | None = None
+    """HTTP address that is asked what a user may do in a room; not set: tokens say it."""
+
+    profile_url: str | None = None
+    """HTTP address that is asked for a user's name, colour and picture; not set: tokens have them."""
+
     secret: SecretStr | None = None
-    """Shared secret that these requests are signed with, at least 32 bytes; needed for either address. The
+    """Shared secret that these requests are signed with, at least 32 bytes; needed for each address. The
     environment variable is `FASTCOLLAB_BACKEND__SECRET`.
     """
 
     timeout: float = Field(default=5.0, gt=0, le=300)
     """Seconds that the back end has for an answer."""
+
+    permission_ttl: float = Field(default=30.0, ge=0, le=300)
+    """Seconds for which a permission is kept unless the answer says otherwise; a refusal for at most 5 of them."""
+
+    profile_ttl: float = Field(default=300.0, ge=0, le=86_400)
+    """Seconds for which a profile is kept."""
+
+    profile_timeout: float = Field(default=1.0, gt=0, le=300)
+    """Seconds that the back end has for a profile, since a client waits for it to be connected."""
 
     save_delay: float = Field(default=2.0, ge=0, le=3600)
     """Seconds without a change after which a document is handed back."""
@@ -357,7 +374,7 @@ class BackendConfig(Section):
     saves_at_once: int = Field(default=8, ge=1, le=1000)
     """How many documents are handed back at the same time."""
 
-    @field_validator("load_url", "save_url")
+    @field_validator("load_url", "save_url", "permission_url", "profile_url")
     @classmethod
     def _check_url(cls, url: str | None) -> str | None:
         # An address may carry a password, so it is not repeated.
@@ -369,7 +386,7 @@ class BackendConfig(Section):
     @classmethod
     def _check_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
         if secret is None:
-            for name in ("load_url", "save_url"):
+            for name in ("load_url", "save_url", "permission_url", "profile_url"):
                 if info.data.get(name) is not None:
                     raise ValueError(
                         f"must be set, since requests to backend.{name} are signed with it: for example "
@@ -383,6 +400,11 @@ class BackendConfig(Section):
     @classmethod
     def _check_order(cls, delay: float, info: ValidationInfo) -> float:
         return _at_least(delay, info, "save_delay", "backend")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those that are set."""
+        return tuple(filter(None, (self.load_url, self.save_url, self.permission_url, self.profile_url)))
 
 
 class EngineConfig(Section):

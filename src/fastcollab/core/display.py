@@ -59,13 +59,13 @@ def display_text(text: str, max_length: int) -> str:
     return text
 
 
-def display_name(name: str | None, user_id: str) -> str:
-    """The name that a user is shown by: `name`, else the id, if there is anything to be seen of it."""
-    for candidate in (name or "", user_id):
-        shown = display_text(candidate, MAX_NAME)
+def display_name(*candidates: str | None) -> str | None:
+    """The first of these names of which there is anything to be seen, as it is shown; None: there is none."""
+    for candidate in candidates:
+        shown = display_text(candidate or "", MAX_NAME)
         if any(_is_seen(character) for character in shown):
             return shown
-    return UNNAMED
+    return None
 
 
 def display_color(color: object) -> str | None:

@@ -43,12 +43,8 @@ def _matcher(pattern: str) -> re.Pattern[str]:
     return re.compile(translate(pattern))
 
 
-def granted(rooms: Mapping[str, Permission] | None, room_id: str, default: Permission) -> Permission:
-    """The most generous permission of all patterns in `rooms` that match; `default` for a token that has no such
-    claim.
-    """
-    if rooms is None:
-        return default
+def granted(rooms: Mapping[str, Permission], room_id: str) -> Permission:
+    """The most generous permission of all patterns in `rooms` that match."""
     return max(
         (permission for pattern, permission in rooms.items() if _matcher(pattern).match(room_id)),
         default=Permission.NONE,

@@ -88,14 +88,24 @@ class Room:
     # --- coming and going ---------------------------------------------------------------------------------------------
 
     def enter(
-        self, session: Session, permission: Permission, request: messages.JoinRoomPayload, now: Instant
+        self,
+        session: Session,
+        permission: Permission,
+        request: messages.JoinRoomPayload,
+        now: Instant,
+        max_participants: int | None = None,
     ) -> list[Effect]:
-        """Makes the session a member; or, if it is one, tells it the full state afresh (R2)."""
+        """Makes the session a member; or, if it is one, tells it the full state afresh (R2). `max_participants` is the
+        room's own limit, if it has one (R9).
+        """
         permission.require(Permission.READ, "joining the room")
         self._check_document_type(request.document_type)
         user_id = session.identity.user_id
-        if user_id not in self.participants and len(self.participants) >= self._settings.max_participants:
-            raise RoomFull("the room is full", limit=self._settings.max_participants)
+        limit = self._settings.max_participants
+        if max_participants is not None:
+            limit = min(limit, max_participants)
+        if user_id not in self.participants and len(self.participants) >= limit:
+            raise RoomFull("the room is full", limit=limit)
         effects = self._dismiss_outnumbered(session.identity)
         arriving = user_id not in self.participants
         if arriving:

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from fastcollab.config import AuthConfig
-from fastcollab.core.display import display_name, display_picture
+from fastcollab.core.display import UNNAMED, display_name, display_picture
 from fastcollab.core.permissions import Permission
 from fastcollab.errors import InvalidToken
 from fastcollab.messages import Color, DisplayName, UserId, explain
@@ -106,7 +106,7 @@ class TokenVerifier:
             raise InvalidToken(f"the token's claim rooms is not valid: {error}", reason="claims") from None
         return Claims(
             user_id=claims.sub,
-            name=display_name(claims.name, claims.sub),
+            name=display_name(claims.name, claims.sub) or UNNAMED,
             color=claims.color or color_of(claims.sub),
             rooms=rooms,
             expires_at=claims.exp,

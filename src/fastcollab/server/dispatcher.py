@@ -56,6 +56,7 @@ from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.committer import Committer
 from fastcollab.server.documents import Documents
 from fastcollab.server.past import look_back
+from fastcollab.server.profiles import Profiles
 from fastcollab.server.rooms import Rooms
 
 log = get_logger(__name__)
@@ -75,6 +76,8 @@ class Dispatcher:
     rooms: Rooms
     documents: Documents
     committer: Committer
+    #: What the user's back end knows of users; None: it is not asked.
+    profiles: Profiles | None = None
 
     def __init__(
         self,
@@ -270,6 +273,8 @@ class Dispatcher:
             claims = self._verifier.verify(token)
             if session.authenticated and claims.user_id != session.identity.user_id:
                 raise NotAuthenticated("the token is for another user", path="payload.token")
+            if self.profiles is not None:
+                claims = await self.profiles.complete(claims)
             resumed = False if previous is None else await self._take_up(session, previous, claims.user_id)
             if session.authenticated:
                 number = session.identity.numeric_id
@@ -310,8 +315,8 @@ class Dispatcher:
 
     async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
         request = message.payload
-        permission = await self._access.permission(session.identity, request.room_id)
-        permission.require(Permission.READ, "joining the room")
+        grant = await self._access.grant(session.identity, request.room_id)
+        grant.permission.require(Permission.READ, "joining the room")
         document_type = request.document_type or self._default_document_type
         if document_type not in ot.types:
             known = ", ".join(sorted(ot.types))
@@ -326,7 +331,7 @@ class Dispatcher:
                     with contextlib.suppress(LogMoved):  # which shows as soon as something is committed
                         await self.documents.recall(room.id, room.document, request.last_sync_version)
             if session.state is not SessionState.CLOSED:
-                effects = room.enter(session, permission, request, instant())
+                effects = room.enter(session, grant.permission, request, instant(), grant.max_participants)
                 self.carry_out(session.answered(message, effects))
         finally:
             # If nobody entered, nobody will leave either.

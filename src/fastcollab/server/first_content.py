@@ -6,18 +6,16 @@ become; otherwise nothing is made, and whoever wanted to join is told to try aga
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from fastcollab import ot
 from fastcollab.errors import RoomNotFound, ServiceUnavailable
 from fastcollab.logs import get_logger
 from fastcollab.ot.live import open_document
-from fastcollab.ports import BackendFailed, LoadDocument, LoadedDocument
+from fastcollab.ports import BackendFailed, LoadDocument
+from fastcollab.server.inquiry import RETRY_AFTER_MS, Inquiry, NotAsked
 
 log = get_logger(__name__)
-
-_RETRY_AFTER_MS = 1_000
 
 
 class InvalidContent(ValueError):
@@ -43,13 +41,12 @@ def checked_content(type_name: str, content: Any, max_bytes: int) -> Any:
 
 
 class FirstContent:
-    """Asks `load`, for at most `timeout` seconds each time."""
+    """Asks `load` by `inquiry`. No content may have more than `max_bytes`."""
 
-    def __init__(self, load: LoadDocument, timeout: float, max_bytes: int) -> None:
+    def __init__(self, load: LoadDocument, inquiry: Inquiry, max_bytes: int) -> None:
         self._load = load
-        self._timeout = timeout
+        self._inquiry = inquiry
         self._max_bytes = max_bytes
-        self._under_way: set[asyncio.Task[LoadedDocument | None]] = set()
 
     async def of(self, room_id: str, document_type: str) -> tuple[str, Any]:
         """Type and content of the room's first document, where `document_type` was asked for.
@@ -57,15 +54,17 @@ class FirstContent:
         Raises :class:`RoomNotFound` if there is no such room, and :class:`ServiceUnavailable` if nobody can say.
         """
         try:
-            loaded = await self._loaded(room_id, document_type)
+            loaded = await self._inquiry.ask(lambda: self._load(room_id, document_type))
             if loaded is None:
                 return document_type, ot.types[document_type].create()
             found = loaded.type or document_type
             return found, checked_content(found, loaded.content, self._max_bytes)
         except RoomNotFound:
             raise RoomNotFound(f"there is no room {room_id!r}", roomId=room_id) from None
+        except NotAsked:
+            raise
         except Exception as error:
-            foreseen = isinstance(error, (TimeoutError, BackendFailed, InvalidContent, ServiceUnavailable))
+            foreseen = isinstance(error, (BackendFailed, InvalidContent))
             log.warning(
                 "what a room begins with could not be loaded",
                 room=room_id,
@@ -73,28 +72,5 @@ class FirstContent:
                 exc_info=None if foreseen else error,
             )
             raise ServiceUnavailable(
-                "what the room begins with cannot be loaded now", retryAfterMs=_RETRY_AFTER_MS
+                "what the room begins with cannot be loaded now", retryAfterMs=RETRY_AFTER_MS
             ) from None
-
-    def abandon(self) -> None:
-        """Gives up what is under way: the gateway is stopping, and nobody waits for it any more."""
-        for task in self._under_way:
-            task.cancel()
-
-    async def _loaded(self, room_id: str, document_type: str) -> LoadedDocument | None:
-        async def load() -> LoadedDocument | None:
-            return await self._load(room_id, document_type)
-
-        task = asyncio.ensure_future(load())
-        self._under_way.add(task)
-        try:
-            # A task of its own, since one that is cancelled must not take with it the one that waits for it.
-            done, _ = await asyncio.wait([task], timeout=self._timeout)
-        finally:
-            self._under_way.discard(task)
-            task.cancel()
-        if not done:
-            raise TimeoutError(f"there was no answer within {self._timeout:g} s")
-        if task.cancelled():
-            raise ServiceUnavailable("the gateway is stopping")
-        return task.result()

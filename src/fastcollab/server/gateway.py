@@ -20,7 +20,7 @@ from fastcollab.engines import open_documents
 from fastcollab.engines.memory import MemoryRegistry
 from fastcollab.errors import CloseCode, GatewayStopping
 from fastcollab.logs import get_logger
-from fastcollab.ports import DocumentStore, LoadDocument, SaveDocument
+from fastcollab.ports import AskPermission, AskProfile, DocumentStore, LoadDocument, SaveDocument
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._outbox import Cork
@@ -80,9 +80,9 @@ class Gateway:
 
     It runs on the event loop on which it is started; uvloop is the fast one.
 
-    A back end that is in the same program gives two functions, or one of them, in place of the addresses in
+    A back end that is in the same program gives functions, as many of them as it likes, in place of the addresses in
     ``config.backend``: `load_document` says what a room begins with, and `save_document` is given documents when they
-    have changed.
+    have changed; `permission` says what a user may do in a room, and `profile` how a user is shown.
     """
 
     def __init__(
@@ -92,6 +92,8 @@ class Gateway:
         store: DocumentStore | None = None,
         load_document: LoadDocument | None = None,
         save_document: SaveDocument | None = None,
+        permission: AskPermission | None = None,
+        profile: AskProfile | None = None,
     ) -> None:
         """`store` keeps the documents, in place of the configured engine; it is closed with the gateway.
 
@@ -101,7 +103,7 @@ class Gateway:
         config.require_key()
         self.config = config
         self._store = store
-        self._backend = Backend(config, load_document, save_document)
+        self._backend = Backend(config, load=load_document, save=save_document, permission=permission, profile=profile)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -115,12 +117,13 @@ class Gateway:
             allow_query_token=config.auth.allow_query_token,
         )
         self._registry = MemoryRegistry()
+        self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._cork = Cork()
         self._dispatcher = Dispatcher(
             self._registry,
             TokenVerifier(config.auth),
             session_settings(config),
-            access=Access(Permission.of_word(config.rooms.default_permission)),
+            access=self._access,
             default_document_type=config.rooms.default_document_type,
             cork=self._cork,
             grace_period=int(config.presence.grace_period * SECOND),
@@ -139,6 +142,8 @@ class Gateway:
         self._pump = Pump(asyncio.get_running_loop(), self._cork)
         dispatcher = self._dispatcher
         self._backend.start()
+        self._access.grants = self._backend.grants
+        dispatcher.profiles = self._backend.profiles
         self.documents = dispatcher.documents = Documents(
             store,
             document_limits(config),

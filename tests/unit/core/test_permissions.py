@@ -64,7 +64,7 @@ def test_p2_each_permission_includes_those_before_it(held: Permission, needed: P
     ],
 )
 def test_p1_patterns_are_globs_of_the_whole_name_and_of_its_case(pattern: str, room_id: str, matches: bool) -> None:
-    assert granted({pattern: WRITE}, room_id, ADMIN) is (WRITE if matches else NONE)
+    assert granted({pattern: WRITE}, room_id) is (WRITE if matches else NONE)
 
 
 @pytest.mark.parametrize(
@@ -75,17 +75,13 @@ def test_p1_patterns_are_globs_of_the_whole_name_and_of_its_case(pattern: str, r
     ],
 )
 def test_p1_the_most_generous_pattern_counts_in_any_order(rooms: dict[str, Permission]) -> None:
-    assert granted(rooms, "dash-1", WRITE) is ADMIN
-    assert granted(rooms, "wiki", WRITE) is READ
-
-
-def test_p1_without_the_claim_the_default_is_granted_everywhere() -> None:
-    assert [granted(None, "plans", default) for default in Permission] == list(Permission)
+    assert granted(rooms, "dash-1") is ADMIN
+    assert granted(rooms, "wiki") is READ
 
 
 def test_p1_an_empty_claim_grants_nothing() -> None:
-    assert granted({}, "plans", ADMIN) is NONE
+    assert granted({}, "plans") is NONE
 
 
 def test_a_pattern_full_of_stars_takes_no_longer_than_others() -> None:
-    assert granted({"*a" * 100 + "b": WRITE}, "a" * 128, NONE) is NONE
+    assert granted({"*a" * 100 + "b": WRITE}, "a" * 128) is NONE
