@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -14,8 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-#: Control characters other than tab and newline: what could drive a terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+from fastcollab.logs import printable
 
 
 class Listing:
@@ -47,8 +45,3 @@ def print_json(value: Any, *, pretty: bool = False) -> None:
 def time_text(unix: int) -> str:
     """A Unix time in ms, for people."""
     return datetime.fromtimestamp(unix / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def printable(text: str) -> str:
-    """The text, with control characters escaped."""
-    return _CONTROL.sub(lambda control: f"\\x{ord(control[0]):02x}", text)

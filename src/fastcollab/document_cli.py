@@ -63,8 +63,9 @@ def show(
     engine: EngineOption = None,
 ) -> None:
     """Print the content of a document: a text as it is, any other as JSON."""
-    from fastcollab._output import print_json, printable
+    from fastcollab._output import print_json
     from fastcollab.document_file import encode_document
+    from fastcollab.logs import printable
     from fastcollab.ot import ABSENT
 
     async def run(store: DocumentStore, config: Config) -> None:
@@ -210,9 +211,9 @@ def _on_store(
     """Runs the command on the store; what keeps it from its end is told in one line. With `makes` there need not be a
     store yet.
     """
-    from fastcollab._output import printable
     from fastcollab.config import Setting
     from fastcollab.engines import open_documents
+    from fastcollab.logs import printable
 
     config = load_config(path, {} if engine is None else {"engine.url": Setting(engine, "flag --engine")})
     file = config.engine.sqlite_path

@@ -34,8 +34,19 @@ _SECRET_FIELD = re.compile(
 )
 # The base64url parts of a JWT, of which the first encodes an object and so begins with that of '{"'.
 _JWT = re.compile(r"eyJ[\w-]{5,}\.[\w-]+(\.[\w-]*)?")
-# Control characters other than tab and newline: what could drive a terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Control characters other than tab and newline, which could drive a terminal, and what ends a line or has the rest of
+# it run backwards.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text, with control characters escaped if they could act on a terminal."""
+    return _CONTROL.sub(_escaped, text)
+
+
+def _escaped(control: re.Match[str]) -> str:
+    code = ord(control[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def get_logger(name: str) -> structlog.stdlib.BoundLogger:
@@ -143,7 +154,7 @@ class _Cleaner:
             text = text.replace(secret, MASK)
         text = _JWT.sub(MASK, text)
         if self._escape_controls:
-            text = _CONTROL.sub(lambda control: f"\\x{ord(control[0]):02x}", text)
+            text = printable(text)
         return text
 
 

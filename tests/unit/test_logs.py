@@ -238,9 +238,9 @@ def test_the_stack_can_be_logged() -> None:
 
 def test_input_cannot_drive_a_terminal() -> None:
     stream = configured(io.StringIO(), format="console")
-    get_logger("fastcollab.test").info("joined \x1b[2J", name="\x9b1mann\r\x07")
+    get_logger("fastcollab.test").info("joined \x1b[2J", name="\x9b1mann\r\x07\u202e\u2028")
     written = stream.getvalue()
-    assert not set(written) & set("\x1b\x9b\r\x07")
+    assert not set(written) & set("\x1b\x9b\r\x07\u202e\u2028")
     assert r"joined \x1b[2J" in written
 
 
