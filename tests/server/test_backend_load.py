@@ -175,6 +175,23 @@ async def test_a_back_end_that_is_gone_and_comes_back(gateway, receiver, clients
     assert (await ada.join("plan"))["documentState"]["data"] == "back again"
 
 
+async def test_R8_a_back_end_that_does_not_answer_is_left_alone_for_a_while(gateway, receiver, clients) -> None:
+    receiver.on_load = answering(503)
+    ada = await clients.enter(gateway, "ada")
+    for _ in range(5):
+        await ada.refusal(5002, "join_room", {"roomId": "plan"})
+    details = await ada.refusal(5002, "join_room", {"roomId": "plan"})
+    assert 0 < details["retryAfterMs"] <= 1_000
+    assert len(receiver.loads) == 5
+    receiver.on_load = body('{"data": "back again"}')
+    await asyncio.sleep(details["retryAfterMs"] / 1000)
+    assert (await ada.join("plan"))["documentState"]["data"] == "back again"
+    receiver.on_load = answering(500)
+    for number in range(10):
+        await ada.refusal(5002, "join_room", {"roomId": f"plan {number}"})
+    assert len(receiver.loads) == 16, "what is answered, is asked for"
+
+
 async def test_a_wrong_signature_is_noticed(start_gateway, receiver, clients) -> None:
     gateway = await start_gateway({"backend.load_url": receiver.url, "backend.secret": SECRET[::-1]})
     receiver.documents["plan"] = {"data": "secret"}
