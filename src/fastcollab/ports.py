@@ -234,6 +234,13 @@ class Grant(msgspec.Struct, frozen=True):
     ttl: float | None = None
     max_participants: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raises TypeError where it is made, which is in the user's own function."""
+        wanted = (("permission", Permission), ("ttl", int | float | None), ("max_participants", int | None))
+        for name, kind in wanted:
+            if not isinstance(value := getattr(self, name), kind):
+                raise TypeError(f"{name} of a grant cannot be {value!r}")
+
 
 class Profile(msgspec.Struct, frozen=True):
     """How a user is shown to others; None: as the token has it. `picture` is an address of the scheme `https`."""

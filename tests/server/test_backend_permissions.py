@@ -324,6 +324,12 @@ async def test_a_function_says_what_users_may_do_P3_P4(start_gateway, clients) -
                 raise BackendDown("the database is away")
             case "wrong":
                 return "write"
+            case "a word":
+                return Grant("write")  # type: ignore[arg-type]
+            case "no time":
+                return Grant(Permission.WRITE, ttl="1")  # type: ignore[arg-type]
+            case "no number":
+                return Grant(Permission.WRITE, max_participants=1.5)  # type: ignore[arg-type]
             case "hangs":
                 await asyncio.sleep(3600)
         return Grant(Permission.ADMIN, ttl=0)
@@ -334,7 +340,7 @@ async def test_a_function_says_what_users_may_do_P3_P4(start_gateway, clients) -
     await ada.refusal(NO_PERMISSION, "join_room", {"roomId": "none"})
     await ada.refusal(ROOM_NOT_FOUND, "join_room", {"roomId": "gone"})
     await ada.refusal(ROOM_FULL, "join_room", {"roomId": "full"})
-    for room in ("broken", "down", "wrong", "hangs"):
+    for room in ("broken", "down", "wrong", "a word", "no time", "no number", "hangs"):
         details = await ada.refusal(SERVICE_UNAVAILABLE, "join_room", {"roomId": room})
         assert details["retryAfterMs"] > 0
     bob = await clients.enter(gateway, "bob", claims={"rooms": {"p*": "write"}})
