@@ -13,6 +13,8 @@ from tests.server.clients import Clients, HasUrl, settled
 from tests.server.spec_client import cursor_move, envelope
 from tests.server.spec_shapes import INVALID_OPERATION, ROOM_NOT_FOUND
 
+from fastcollab.checksums import checksum
+
 
 def raw_event(data: str, **fields: object) -> str:
     """An ``event`` whose ``data`` is this JSON text."""
@@ -163,6 +165,44 @@ async def test_a_message_may_be_as_deep_as_that_X4(gateway: HasUrl, clients: Cli
     eve = await clients.enter(gateway, "eve", "r")
     await eve.send_text(raw_event("[" * 254 + "]" * 254))
     assert json.dumps((await bob.expect("event")).payload["data"]) == "[" * 254 + "]" * 254
+
+
+def lists(levels: int) -> Any:
+    return json.loads("[" * levels + "]" * levels)
+
+
+@pytest.mark.parametrize(
+    ("kind", "deepest", "too_deep", "next_one"),
+    [
+        ("json1", ["a", {"i": lists(199)}], ["b", {"i": lists(200)}], ["a", *[0] * 198, {"i": 1}]),
+        ("rich-text", [{"insert": {"a": lists(63)}}], [{"insert": {"a": lists(64)}}], [{"insert": "x"}]),
+    ],
+)
+async def test_the_deepest_documents_are_written_stored_and_opened_again_X4(
+    start_gateway: Any, clients: Clients, tmp_path: Any, kind: str, deepest: Any, too_deep: Any, next_one: Any
+) -> None:
+    settings = {"engine.url": f"sqlite:{tmp_path}/documents.db"}
+    gateway = await start_gateway(settings)
+    bob = await clients.enter(gateway, "bob")
+    await bob.join("r", documentType=kind)
+    ada = await clients.enter(gateway, "ada")
+    await ada.join("r", documentType=kind)
+    await ada.operate(deepest, 0)
+    await ada.refusal(INVALID_OPERATION, "operation", {"operation": too_deep, "version": 1})
+    # Written against the same version, so that it is transformed.
+    await ada.operate(next_one, 1)
+    await bob.operate(next_one, 1)
+    content = (await bob.join("r"))["documentState"]["data"]
+    await ada.send("operation", {"operation": next_one, "version": 3, "checksum": checksum(content)})
+    await ada.expect("ack")
+    await gateway.stop()
+    for client in (ada, bob):
+        client.take()
+    again = await clients.enter(await start_gateway(settings), "ada")
+    joined = await again.join("r")
+    assert joined["version"] == 4
+    await again.send("get_document", {"version": 3})
+    assert (await again.expect("document")).payload["documentState"]["data"] == content
 
 
 async def test_of_two_equal_keys_one_is_taken_for_all_purposes_E1(gateway: HasUrl, clients: Clients) -> None:

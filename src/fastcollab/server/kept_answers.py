@@ -15,7 +15,7 @@ from cachetools import TLRUCache
 Key = TypeVar("Key", bound=Hashable)
 Answer = TypeVar("Answer")
 
-#: Answers of one kind that are kept at a time, about 300 bytes each.
+#: Answers of one kind that are kept at a time, about 450 bytes each and more if ids are long.
 MOST_KEPT = 10_000
 
 
