@@ -104,7 +104,7 @@ async def test_a_wrong_path_is_refused(gateway: Gateway, make_token: MakeToken) 
 
 async def test_participants_come_and_go(connect: Connect) -> None:
     """R2, R5, R6"""
-    ada = await connect("ada", claims={"name": "Ada", "color": "#ff0000"})
+    ada = await connect("ada", claims={"name": "Ada", "color": "#ff0000", "picture": "https://example.com/a.png"})
     room = await ada.join_room("minutes")
     assert list(room.participants) == ["ada"]
     stream = room.events("participant_joined", "participant_left")
@@ -114,6 +114,8 @@ async def test_participants_come_and_go(connect: Connect) -> None:
     assert (joined.name, joined.value.name) == ("participant_joined", "Bob")
     assert set(theirs.participants) == set(room.participants) == {"ada", "bob"}
     assert theirs.participants["ada"].color == "#ff0000"
+    assert theirs.participants["ada"].picture == "https://example.com/a.png"
+    assert theirs.participants["bob"].picture is None
     await bob.leave_room("minutes")
     left = await anext(stream)
     assert (left.name, left.value.user_id) == ("participant_left", "bob")
