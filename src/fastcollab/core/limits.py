@@ -1,9 +1,10 @@
 """Rate limits as token buckets.
 
 A bucket holds `rate × burst` tokens at most and gains `rate` of them per second; each message takes one. So a
-client may send a burst after a pause, and `rate` per second in the long run. All that has to be kept of a bucket is one
-number: the time at which it will be full again, if nothing is taken (the generic cell rate algorithm, ITU-T I.371). Each
-token moves that time on by one *period*, and it may be ahead of the clock by as many periods as the bucket holds.
+client may send a burst after a pause, and `rate` per second in the long run. All that has to be kept of a bucket is
+one number: the time at which it will be full again, if nothing is taken (the generic cell rate algorithm, ITU-T
+I.371). Each token moves that time on by one *period*, and it may be ahead of the clock by as many periods as the
+bucket holds.
 
 So a bucket that is full need not be kept at all, and a :class:`RateTable` has those only of users, or of addresses, who
 have sent something within the last burst. Time is an argument, in nanoseconds of a monotonic clock.
@@ -54,8 +55,9 @@ class TokenBucket:
 class RateTable:
     """A bucket for each key, such as a user's id or an address (:func:`address_key`).
 
-    No more than `capacity` of them are kept. Those that are full are forgotten as others are asked for. Should more keys
-    than that be in use within one burst, the one goes that was asked for longest ago: to forget a bucket is to fill it.
+    No more than `capacity` of them are kept. Those that are full are forgotten as others are asked for. Should more
+    keys than that be in use within one burst, the one goes that was asked for longest ago: to forget a bucket is to
+    fill it.
     """
 
     def __init__(self, name: str, rate: int, burst: float, capacity: int) -> None:
