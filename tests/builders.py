@@ -11,6 +11,7 @@ from fastcollab import messages, ot
 from fastcollab.core.document import Committed, Document, DocumentLimits, Submission
 from fastcollab.core.effects import Commit, Effect, Send
 from fastcollab.core.instant import Instant
+from fastcollab.core.limit_guard import LimitGuard, UserRates
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room, RoomSettings
@@ -60,14 +61,20 @@ def identity(user_id: str = "ada", numeric_id: int | None = None, name: str | No
     return Identity(user_id, number, name or user_id.title(), "#c92a2a", None, START.unix / 1000 + 3600)
 
 
-def new_session(limits: messages.LimitsInForce = LIMITS) -> Session:
-    """A session that has not said who it is."""
-    return Session(messages.new_id(), SessionSettings(limits, heartbeat_interval=25_000))
+def new_session(limits: messages.LimitsInForce = LIMITS, rates: UserRates | None = None) -> Session:
+    """A session that has not said who it is; with rates of its own, unless it shares some."""
+    settings = SessionSettings(limits, heartbeat_interval=25_000)
+    return Session(messages.new_id(), settings, rates or UserRates(limits, LimitGuard()))
 
 
-def session_of(user_id: str = "ada", numeric_id: int | None = None, limits: messages.LimitsInForce = LIMITS) -> Session:
+def session_of(
+    user_id: str = "ada",
+    numeric_id: int | None = None,
+    limits: messages.LimitsInForce = LIMITS,
+    rates: UserRates | None = None,
+) -> Session:
     """A session that was authenticated."""
-    session = new_session(limits)
+    session = new_session(limits, rates)
     session.verified(identity(user_id, numeric_id), None, START)
     return session
 

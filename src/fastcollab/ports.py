@@ -36,7 +36,20 @@ class ConnectionRegistry(Protocol):
         ...
 
     async def unregister(self, user_id: str, connection_id: str) -> None:
-        """Counts a connection out. What was not counted in, or has been counted out, is no error."""
+        """Counts a connection out, and of its rooms. What was not counted in, or has been counted out, is no error."""
+        ...
+
+    async def enter(self, user_id: str, connection_id: str, room_id: str, limit: int) -> None:
+        """Counts a connection into a room (rule R3); into one that it is in, once. Of one that is not counted in,
+        nothing is counted.
+
+        Raises :class:`~fastcollab.errors.RateLimited` if the user's connections are in `limit` other rooms already, and
+        then nothing was counted. Atomic: of several at once, no more than the limit allows succeed.
+        """
+        ...
+
+    async def leave(self, user_id: str, connection_id: str, room_id: str) -> None:
+        """Counts a connection out of a room. That it is not in there is no error."""
         ...
 
 

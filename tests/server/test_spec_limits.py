@@ -1,4 +1,4 @@
-"""Rates, slow readers, and how failures are told: rules L1, L2, X1 to X3, and H6."""
+"""Rates, slow readers, and how failures are told: rules L1 to L4, X1 to X3, and H6."""
 
 from __future__ import annotations
 
@@ -9,17 +9,28 @@ import os
 import random
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.server.bystanders import Bystanders
 from tests.server.clients import Clients, HasUrl, StartGateway, settled
-from tests.server.raw_client import CLOSE, PING, PONG, TEXT, Frame, close_frame, frame, upgrade_request
+from tests.server.raw_client import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    Frame,
+    close_frame,
+    frame,
+    upgrade_request,
+)
 from tests.server.spec_client import SpecClient, cursor_frame, cursor_move, envelope
 from tests.server.spec_shapes import INTERNAL_ERROR, RATE_LIMIT, Message
 from websockets.exceptions import InvalidStatus
 
-from fastcollab import ot
+from fastcollab import Gateway, ot
 
 
 @pytest.mark.parametrize("kind", ["operation", "event", "presence_update", "selection_change", "mixed"])
@@ -63,17 +74,119 @@ async def test_messages_over_the_rate_are_refused_L1(start_gateway: StartGateway
         assert (await bob.join("r"))["documentState"]["version"] == len(carried_out) + 1
 
 
-async def test_operations_and_messages_are_counted_apart_and_per_connection_L1(
+async def test_operations_and_messages_are_counted_apart_and_per_user_L1(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
     gateway = await start_gateway({"limits.operations": 1, "limits.messages": 4, "limits.burst": 1})
     alice = await clients.enter(gateway, "alice", "r")
     other = await clients.enter(gateway, "alice", "r")
+    bob = await clients.enter(gateway, "bob", "r")
     await alice.operate(["a"], 0)
-    await alice.send("operation", {"operation": ["b"], "version": 1})
-    assert (await alice.refused(RATE_LIMIT))["limit"] == 1
-    await other.operate(["c"], 1)
-    await alice.barrier()
+    await other.send("operation", {"operation": ["b"], "version": 1})
+    assert (await other.refused(RATE_LIMIT))["limit"] == 1
+    await bob.operate(["c"], 1)
+    await bob.barrier()
+
+
+async def test_connecting_again_gives_no_more_L1(start_gateway: StartGateway, clients: Clients) -> None:
+    gateway = await start_gateway({"limits.operations": 1, "limits.burst": 4})
+    for _ in range(3):
+        alice = await clients.enter(gateway, "alice", "r")
+        outcome = [await alice.send("operation", {"operation": ["a"], "version": 0}) for _ in range(4)]
+        answered: list[Message] = []
+        while len(answered) < len(outcome):
+            await alice.expect_any("ack", "error")
+            answered += alice.take("ack", "error")
+        await alice.close()
+    assert all(message.type == "error" for message in answered)
+
+
+@pytest.mark.parametrize(
+    ("limit", "settings"),
+    [
+        ("operations", {"limits.operations": 1, "limits.burst": 1}),
+        ("messages", {"limits.messages": 1, "limits.burst": 1}),
+        ("connections_per_user", {"limits.connections_per_user": 1}),
+        ("rooms_per_user", {"limits.rooms_per_user": 1}),
+    ],
+)
+@pytest.mark.parametrize("shadow", [False, True])
+async def test_a_limit_in_shadow_mode_counts_and_does_not_refuse_L4(
+    start_gateway: StartGateway, clients: Clients, limit: str, settings: dict[str, object], shadow: bool
+) -> None:
+    if limit != "messages":
+        settings = {"limits.messages": 1000, **settings}
+    gateway = cast(Gateway, await start_gateway({**settings, "limits.shadow": [limit] if shadow else []}))
+    alice = await clients.enter(gateway, "alice")
+    for room in ("r", "s"):
+        await alice.send("join_room", {"roomId": room}, acknowledgment=True)
+    for index in range(3):
+        await alice.send("operation", {"operation": ["a"], "version": index}, roomId="r")
+    other = await clients.open(gateway, header_token=clients.token("alice"))
+    await other.expect_any("connected", "error")
+    other.take("error")
+    await asyncio.sleep(0.1)
+    alice.take("error")
+    excess = gateway.excesses[limit]
+    assert (excess.refused > 0, excess.let_through > 0) == (not shadow, shadow)
+
+
+async def test_who_sends_too_fast_is_read_more_slowly_and_loses_nothing_L3(
+    start_gateway: StartGateway, clients: Clients
+) -> None:
+    gateway = await start_gateway({"limits.frames": 200, "limits.burst": 1, "limits.messages": 10_000})
+    bystanders = await Bystanders.enter(gateway, clients, "r", "s")
+    fast = await clients.raw(gateway, "fast", "t")
+    began = time.monotonic()
+    fast.send(*(frame(TEXT, json.dumps(envelope("ping", {"timestamp": index})).encode()) for index in range(600)))
+    await bystanders.notice_nothing()
+    pongs = [(await fast.message())["payload"]["timestamp"] for _ in range(600)]
+    assert pongs == list(range(600))
+    assert 1.8 < time.monotonic() - began < 4
+    # Long messages count by their length, and binary records hardly.
+    began = time.monotonic()
+    fast.send(*[frame(TEXT, json.dumps(envelope("ping", {"timestamp": 1, "": "x" * 200_000})).encode())] * 5)
+    for _ in range(5):
+        await fast.message()
+    assert 1.5 < time.monotonic() - began < 5
+    await asyncio.sleep(1)
+    began = time.monotonic()
+    fast.send(*(frame(BINARY, cursor_frame(index, 0)) for index in range(1500)))
+    await fast.alive()
+    assert time.monotonic() - began < 0.5
+    await bystanders.notice_nothing()
+
+
+@pytest.mark.parametrize("kind", ["ping frame", "nonsense", "fragments"])
+async def test_whatever_a_frame_is_it_counts_L3(start_gateway: StartGateway, clients: Clients, kind: str) -> None:
+    gateway = await start_gateway({"limits.frames": 200, "limits.burst": 1})
+    fast = await clients.raw(gateway, "fast", "t")
+    await asyncio.sleep(0.1)
+    began = time.monotonic()
+    flood = {
+        "ping frame": [frame(PING, b"x" * 100)] * 400,
+        "nonsense": [frame(TEXT, b"{}".ljust(100)), frame(BINARY, b"x" * 100)] * 200,
+        "fragments": [frame(TEXT, b"{".ljust(100), fin=False), frame(CONTINUATION, b"}".ljust(100))] * 200,
+    }[kind]
+    fast.send(*flood)
+    await fast.alive()
+    assert time.monotonic() - began > 0.8
+
+
+async def test_a_connection_that_is_not_read_ends_all_the_same_L3(
+    start_gateway: StartGateway, clients: Clients
+) -> None:
+    gateway = cast(Gateway, await start_gateway({"limits.frames": 50, "limits.burst": 1}))
+    for index in range(20):
+        fast = await clients.raw(gateway, f"fast {index}", "t")
+        fast.send(*[frame(PING, b"x" * 100)] * 100)
+        await asyncio.sleep(0)
+        fast.abort()
+    for _ in range(200):
+        await asyncio.sleep(0.05)
+        if not gateway.connection_count:
+            return
+    pytest.fail("a connection is still there")
 
 
 async def test_the_messages_of_a_batch_are_counted_one_by_one_L1_D1(

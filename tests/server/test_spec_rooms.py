@@ -82,16 +82,25 @@ async def test_joining_again_gives_the_full_state_and_nobody_notices_R2(gateway:
     assert not alice.take("user_joined", "user_left")
 
 
-async def test_a_connection_may_be_in_so_many_rooms_R3(start_gateway: StartGateway, clients: Clients) -> None:
+async def test_a_user_may_be_in_so_many_rooms_R3(start_gateway: StartGateway, clients: Clients) -> None:
     gateway = await start_gateway({"limits.rooms_per_user": 2})
-    alice = await clients.enter(gateway, "alice", "r", "s")
-    details = await alice.refusal(RATE_LIMIT, "join_room", {"roomId": "t"})
-    assert details["limit"] == 2
-    await alice.join("r")
+    alice = await clients.enter(gateway, "alice", "r")
+    other = await clients.enter(gateway, "alice", "r", "s")
+    for client in (alice, other):
+        details = await client.refusal(RATE_LIMIT, "join_room", {"roomId": "t"})
+        assert (details["limit"], details["remaining"]) == (2, 0)
+    await alice.join("s")
+    await other.leave("s")
+    await alice.refusal(RATE_LIMIT, "join_room", {"roomId": "t"})
     await alice.leave("s")
     await alice.join("t")
-    other = await clients.enter(gateway, "alice", "u", "v")
-    await other.barrier()
+    # What could not be joined counts for nothing, and neither does a connection that is gone.
+    await alice.leave("t")
+    await alice.refusal(INVALID_OPERATION, "join_room", {"roomId": "t", "documentType": "no such type"})
+    await alice.join("u")
+    await alice.close()
+    await other.join("v")
+    await clients.enter(gateway, "bob", "r", "s")
 
 
 async def test_the_active_room_is_the_last_joined_or_named_R3(gateway: HasUrl, clients: Clients) -> None:

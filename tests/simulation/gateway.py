@@ -13,6 +13,7 @@ from tests.builders import LIMITS
 from tests.simulation.world import Machine, World
 
 from fastcollab.core.document import DocumentLimits
+from fastcollab.core.limit_guard import LimitGuard
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room, RoomSettings
@@ -73,6 +74,7 @@ class GatewayProcess:
             _Verifier(),  # type: ignore[arg-type]
             SessionSettings(type(LIMITS)(**in_force), heartbeat_interval=25_000),
             access=Access(Permission.WRITE),
+            guard=LimitGuard(),
             default_document_type="text",
             cork=cork,
             grace_period=int(GRACE * SECOND),

@@ -31,6 +31,12 @@ PUBLIC_KEY_ALGORITHMS: tuple[str, ...] = (
 
 Number = TypeVar("Number", int, float)
 
+ShadowedLimit = Literal["operations", "messages", "connections_per_user", "rooms_per_user"]
+"""A limit that can be in shadow mode."""
+
+#: The types of settings that are lists.
+_LISTS = (tuple[str, ...], tuple[str, ...] | None, tuple[ShadowedLimit, ...])
+
 _HTTP_URL = re.compile(r"https?://[^/?#\s]+(/[^#\s]*)?")
 
 _BACKEND_SECRET_BYTES = 32
@@ -75,7 +81,7 @@ class Section(BaseModel):
         if isinstance(value, bool) and annotation is not bool:
             # Python takes True for 1; a port of `true` is a mistake all the same.
             raise ValueError(f"cannot be {str(value).lower()}")
-        if isinstance(value, str) and annotation in (tuple[str, ...], tuple[str, ...] | None):
+        if isinstance(value, str) and annotation in _LISTS:
             return _list_from_text(value)
         return value
 
@@ -222,22 +228,32 @@ class LimitsConfig(Section):
     """Cursor updates per second of one participant."""
 
     operations: int = Field(default=30, ge=1, le=1_000_000)
-    """Operations per second of one connection."""
+    """Operations per second of one user, over all connections."""
 
     messages: int = Field(default=120, ge=1, le=1_000_000)
-    """Other messages per second of one connection."""
+    """Other messages per second of one user, over all connections."""
 
     burst: float = Field(default=2.0, ge=1, le=60)
     """How many seconds' worth of each of these may come at once."""
+
+    frames: int = Field(default=0, ge=0, le=10_000_000)
+    """WebSocket frames per second that are read of one connection; what comes faster waits in its socket. 0: three
+    times as many as `operations` and `messages` together.
+    """
 
     connections_per_user: int = Field(default=5, ge=1, le=1_000_000)
     """Connections of one user at a time."""
 
     rooms_per_user: int = Field(default=10, ge=1, le=1_000_000)
-    """Rooms that one connection may be in at a time."""
+    """Rooms that one user may be in at a time, over all connections."""
 
     connections: int = Field(default=0, ge=0, le=10_000_000)
     """Connections of the whole gateway; 0: no limit."""
+
+    shadow: tuple[ShadowedLimit, ...] = ()
+    """Limits of this section that are tried out: what exceeds them is counted and logged, and let through. Of
+    `operations`, `messages`, `connections_per_user` and `rooms_per_user`.
+    """
 
 
 class RoomsConfig(Section):

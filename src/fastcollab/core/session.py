@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from fastcollab import messages
 from fastcollab.core.effects import Activated, Close, Effect, Enter, LookBack, Send, Verify
 from fastcollab.core.instant import Instant
-from fastcollab.core.limits import TokenBucket
+from fastcollab.core.limit_guard import UserRates
 from fastcollab.core.permissions import Permission
 from fastcollab.errors import (
     CloseCode,
@@ -30,7 +30,6 @@ from fastcollab.errors import (
     InvalidToken,
     NotAuthenticated,
     ProtocolError,
-    RateLimited,
     RoomNotFound,
 )
 
@@ -72,8 +71,7 @@ class Session:
 
     __slots__ = (
         "_identity",
-        "_messages",
-        "_operations",
+        "_rates",
         "_settings",
         "connection_id",
         "resumed",
@@ -82,7 +80,7 @@ class Session:
         "state",
     )
 
-    def __init__(self, connection_id: str, settings: SessionSettings, shell: Any = None) -> None:
+    def __init__(self, connection_id: str, settings: SessionSettings, rates: UserRates, shell: Any = None) -> None:
         self.connection_id = connection_id
         self.state = SessionState.NEW
         self.resumed = False
@@ -90,10 +88,8 @@ class Session:
         #: The connection that the server keeps for this session; nothing in the core looks at it.
         self.shell = shell
         self._settings = settings
+        self._rates = rates
         self._identity: Identity | None = None
-        # Most connections are silent, so the buckets are made for those that are not.
-        self._operations: TokenBucket | None = None
-        self._messages: TokenBucket | None = None
 
     @property
     def identity(self) -> Identity:
@@ -108,6 +104,11 @@ class Session:
     @property
     def active_room(self) -> Room | None:
         return next(reversed(self.rooms.values()), None)
+
+    @property
+    def _rated_as(self) -> str:
+        """Whose rates these are: the user's; or, of who is nobody yet, the connection's, which is no user's id."""
+        return f" {self.connection_id}" if self._identity is None else self._identity.user_id
 
     # --- authentication -----------------------------------------------------------------------------------------------
 
@@ -160,7 +161,7 @@ class Session:
         before.
         """
         if not isinstance(message, _LIMITED_OTHERWISE):
-            self._take_message(now)
+            self._rates.take_message(self._rated_as, now.monotonic)
         if isinstance(message, messages.Ping):
             return self._acknowledge(message, [Send([self], messages.Pong(message.payload.timestamp, now.unix))])
         if isinstance(message, messages.Connect):
@@ -172,10 +173,10 @@ class Session:
         if isinstance(message, messages.CursorMove):
             return self._acknowledge(message, self._room(message.room_id).move(self, message.payload, now))
         if isinstance(message, messages.Operation):
-            self._take_operation(now)
+            self._rates.take_operation(self._rated_as, now.monotonic)
             return self._room(message.room_id).submit(self, message, size)
         if isinstance(message, messages.JoinRoom):
-            return self._join(message)
+            return [Enter(self, message)]
         if isinstance(message, messages.PastMessage):
             return [LookBack(self, self._room(message.room_id), message)]
         return self._acknowledge(message, _HANDLERS[type(message)](self, message, now))
@@ -200,12 +201,6 @@ class Session:
     def left(self, room: Room) -> None:
         """Called by the room: this session is not in it any more."""
         del self.rooms[room.id]
-
-    def _join(self, message: messages.JoinRoom) -> list[Effect]:
-        limit = self._settings.limits.rooms
-        if message.payload.room_id not in self.rooms and len(self.rooms) >= limit:
-            raise RateLimited(f"a connection may be in {limit} rooms", limit=limit, remaining=0)
-        return [Enter(self, message)]
 
     def _leave(self, message: messages.LeaveRoom, _now: Instant) -> list[Effect]:
         effects = self._room(message.payload.room_id).leave(self)
@@ -238,18 +233,6 @@ class Session:
         if message.acknowledgment:
             effects.append(Send([self], messages.Ack(message.id)))
         return effects
-
-    def _take_operation(self, now: Instant) -> None:
-        if self._operations is None:
-            limits = self._settings.limits
-            self._operations = TokenBucket("operations", limits.operations, limits.burst, now.monotonic)
-        self._operations.take(now.monotonic)
-
-    def _take_message(self, now: Instant) -> None:
-        if self._messages is None:
-            limits = self._settings.limits
-            self._messages = TokenBucket("messages", limits.messages, limits.burst, now.monotonic)
-        self._messages.take(now.monotonic)
 
 
 #: What does not count as one of the `limits.messages` (L1).

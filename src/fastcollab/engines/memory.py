@@ -12,7 +12,7 @@ from hashlib import blake2b
 from typing import Any
 
 from fastcollab.core.document import Author, Committed, new_epoch
-from fastcollab.errors import ConnectionLimit, VersionMismatch
+from fastcollab.errors import ConnectionLimit, RateLimited, VersionMismatch
 from fastcollab.ports import AlreadyCommitted, DocumentSummary, LogMoved, Retention, Settled, StoredDocument
 
 _NUMBERS = 2**32
@@ -27,7 +27,8 @@ class MemoryRegistry:
     """
 
     def __init__(self) -> None:
-        self._connections: dict[str, set[str]] = {}
+        #: Of each user the connections, with the rooms that they are in.
+        self._connections: dict[str, dict[str, set[str]]] = {}
         self._numbers: dict[str, int] = {}
         self._holders: dict[int, str] = {}
 
@@ -35,14 +36,14 @@ class MemoryRegistry:
         return sum(map(len, self._connections.values()))
 
     async def register(self, user_id: str, connection_id: str, limit: int) -> int:
-        connections = self._connections.get(user_id, set())
+        connections = self._connections.get(user_id, {})
         if len(connections) >= limit:
-            raise ConnectionLimit("too many connections of this user", limit=limit)
+            raise ConnectionLimit("too many connections of this user", limit=limit, remaining=0)
         if user_id not in self._numbers:
             number = self._free_number(user_id)
             self._numbers[user_id] = number
             self._holders[number] = user_id
-        connections.add(connection_id)
+        connections[connection_id] = set()
         self._connections[user_id] = connections
         return self._numbers[user_id]
 
@@ -50,10 +51,23 @@ class MemoryRegistry:
         connections = self._connections.get(user_id)
         if connections is None:
             return
-        connections.discard(connection_id)
+        connections.pop(connection_id, None)
         if not connections:
             del self._connections[user_id]
             del self._holders[self._numbers.pop(user_id)]
+
+    async def enter(self, user_id: str, connection_id: str, room_id: str, limit: int) -> None:
+        connections = self._connections.get(user_id, {})
+        rooms = connections.get(connection_id)
+        if rooms is None:
+            return
+        others = set().union(*connections.values()) - {room_id}
+        if len(others) >= limit:
+            raise RateLimited(f"a user may be in {limit} rooms", limit=limit, remaining=0)
+        rooms.add(room_id)
+
+    async def leave(self, user_id: str, connection_id: str, room_id: str) -> None:
+        self._connections.get(user_id, {}).get(connection_id, set()).discard(room_id)
 
     def _free_number(self, user_id: str) -> int:
         number = own_number(user_id)

@@ -4,6 +4,7 @@ from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 from ._fanout cimport Member
 from ._outbox cimport Outbox
 from ._pump cimport Pump
+from ._throttle cimport Throttle
 
 
 cdef class Connection(WSListener):
@@ -28,12 +29,18 @@ cdef class Connection(WSListener):
         Py_ssize_t fragments_size        # with those that were dropped
         Py_ssize_t max_message
         Py_ssize_t max_backlog
-        bint paused                      # what the client sends waits in its socket
+        Throttle throttle                # None: there is no limit
+        double tokens                    # of the throttle
+        bint throttled                   # what the client sends waits in its socket: there are no tokens,
+        bint held_up                     # or the handler wants it so
         bint closing                     # nothing more is read
 
+    cdef int pay(self, WSFrame frame, int64_t now) except -1
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int receive_fragment(self, WSFrame frame) except -1
     cdef int receive_text(self, const char* data, Py_ssize_t size) except -1
     cdef int receive_close(self, WSTransport transport, WSFrame frame) except -1
+    cdef int stop_reading(self) except -1
+    cdef int go_on_reading(self) except -1
     cdef int fail(self, int code, str reason) except -1
     cdef int send_close(self, int code, str reason) except -1

@@ -9,6 +9,7 @@ from ..core.session import Session
 from ._fanout import Member
 from ._outbox import Outbox
 from ._pump import Pump
+from ._throttle import Throttle
 
 def deliver(recipients: Iterable[Session], message: bytes) -> list[Connection]: ...
 
@@ -45,6 +46,7 @@ class Connection(WSListener):
         previous: str | None,
         max_message: int,
         max_backlog: int,
+        throttle: Throttle | None = None,
     ) -> None: ...
     @property
     def open(self) -> bool: ...

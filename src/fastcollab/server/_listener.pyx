@@ -25,9 +25,10 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSCloseCode, WSFrame, WSMsgType, WSTransport
 
-from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_f32, load_u16
+from .._binary cimport CURSOR, FRAME_GOOD, FRAME_SIZE_VIEWPORT, FrameFault, check_frame, load_f32, load_u16
 from ._outbox cimport Outbox, framed
 from ._pump cimport Pump, monotonic_ns
+from ._throttle cimport Throttle
 
 cdef enum CloseStatus:
     NORMAL = 1000
@@ -36,6 +37,10 @@ cdef enum CloseStatus:
 
 
 cdef Py_ssize_t MAX_REASON = 123  # of a control frame's 125 bytes, two are the code
+
+# What frames cost, in tokens of the throttle (L3).
+cdef double RECORD_PRICE = 0.1
+cdef Py_ssize_t BYTES_PER_TOKEN = 2048
 
 
 cdef inline bint may_be_received(int code) noexcept:
@@ -61,7 +66,7 @@ cdef class Connection(WSListener):
     """One WebSocket, from its upgrade to its end. `session` is the core's; `batched` tells the subprotocol."""
 
     def __init__(self, handler, Pump pump not None, bint batched, token, previous, Py_ssize_t max_message,
-                 Py_ssize_t max_backlog):
+                 Py_ssize_t max_backlog, Throttle throttle=None):
         self.handler = handler
         self.pump = pump
         self.fd = -1
@@ -71,6 +76,8 @@ cdef class Connection(WSListener):
         self.members = {}
         self.max_message = max_message
         self.max_backlog = max_backlog
+        self.throttle = throttle
+        self.tokens = 0 if throttle is None else throttle.capacity
         self.opened_at = self.last_heard = monotonic_ns()
 
     # --- called by picows ---
@@ -86,7 +93,10 @@ cdef class Connection(WSListener):
         self.handler.opened(self)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
-        self.last_heard = monotonic_ns()
+        cdef int64_t now = monotonic_ns()
+        if self.throttle is not None:
+            self.pay(frame, now)
+        self.last_heard = now
         self.probed = False
         if self.closing or (transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE):
             return
@@ -130,6 +140,20 @@ cdef class Connection(WSListener):
 
     # --- receiving ---
 
+    cdef int pay(self, WSFrame frame, int64_t now) except -1:
+        """Pays for a frame; who cannot is not read for a while (L3)."""
+        cdef double price
+        if frame.msg_type == WSMsgType.BINARY and frame.payload_size <= FRAME_SIZE_VIEWPORT:
+            price = RECORD_PRICE
+        else:
+            price = 1 + frame.payload_size // BYTES_PER_TOKEN
+        self.tokens = self.throttle.left(self.tokens, now - self.last_heard, price)
+        if self.tokens < 0 and not self.throttled:
+            self.throttled = True
+            self.stop_reading()
+            self.throttle.hold(self, self.tokens, now)
+        return 0
+
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef FrameFault fault
         cdef bint is_cursor
@@ -139,6 +163,7 @@ cdef class Connection(WSListener):
             return 0
         fault = check_frame(data, size)
         if fault != FRAME_GOOD:
+            self.tokens -= 1  # an answer costs more than a record
             self.handler.refused_frame(self, <int> fault)
             return 0
         if self.active is None:
@@ -256,20 +281,35 @@ cdef class Connection(WSListener):
 
     def pause_reading(self) -> None:
         """Lets what the client sends wait in its socket."""
-        if self.paused or self.outbox.transport is None:
-            return
-        self.paused = True
+        if not self.held_up:
+            self.held_up = True
+            self.stop_reading()
+
+    def resume_reading(self) -> None:
+        """Undoes :meth:`pause_reading`, if there was one."""
+        if self.held_up:
+            self.held_up = False
+            self.go_on_reading()
+
+    def unthrottle(self) -> None:
+        """Called by the throttle: there are tokens again."""
+        self.throttled = False
+        self.go_on_reading()
+
+    cdef int stop_reading(self) except -1:
+        if self.outbox.transport is None or (self.held_up and self.throttled):
+            return 0
         if self.fd >= 0:
             self.pump.remove(self.fd)
         else:
             self.outbox.transport.underlying_transport.pause_reading()
+        return 0
 
-    def resume_reading(self) -> None:
-        """Undoes :meth:`pause_reading`, if there was one."""
-        if not self.paused or self.outbox.transport is None:
-            return
-        self.paused = False
+    cdef int go_on_reading(self) except -1:
+        if self.outbox.transport is None or self.held_up or self.throttled:
+            return 0
         if self.fd >= 0:
             self.fd = self.pump.add(self.outbox.transport.underlying_transport)
         else:
             self.outbox.transport.underlying_transport.resume_reading()
+        return 0

@@ -60,6 +60,12 @@ cdef enum:
     READS_PER_SOCKET = 16    # and none of it the other sockets
 
 cdef int64_t SECOND = 1_000_000_000
+# How much is read from a socket by one call, in bytes. picows doubles its buffer when a read fills it, and keeps it so:
+# by larger reads a client that sends much would take memory for good, and have all that it sent carried out in one go.
+cdef Py_ssize_t READ_AT_ONCE = 4096
+# How long one socket may be read at a stretch. Whoever sends much gets as much of the process as there is, but in such
+# pieces, and between them comes what is due for others.
+cdef int64_t STRETCH = SECOND // 2000
 # While polling, each look should find so many cursors, within these bounds.
 cdef double CURSORS_PER_POLL = 16
 cdef int64_t SHORTEST_POLL = SECOND // 1000
@@ -193,15 +199,20 @@ cdef class Pump:
         """Reads what a socket has, and hands it to the protocol of its transport."""
         cdef Py_buffer buffer
         cdef Py_ssize_t count, size
-        cdef int _attempt, failure
-        for _attempt in range(READS_PER_SOCKET):
+        cdef int attempt, failure
+        cdef int64_t began = 0
+        for attempt in range(READS_PER_SOCKET):
+            if attempt == 1:
+                began = monotonic_ns()
+            elif attempt and monotonic_ns() - began > STRETCH:
+                return 0
             # Whoever is told of data may close connections, this one included.
             source = self.sources.get(fd)
             if source is None:
                 return 0
             try:
                 PyObject_GetBuffer(source[0](-1), &buffer, PyBUF_WRITABLE)
-                size = buffer.len
+                size = min(buffer.len, READ_AT_ONCE)
                 count = recv(fd, buffer.buf, size, 0)
                 failure = errno if count < 0 else 0
                 PyBuffer_Release(&buffer)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -33,15 +34,18 @@ from fastcollab.core.effects import (
     Verify,
     Wake,
 )
+from fastcollab.core.limit_guard import LimitGuard, UserRates
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room
 from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, unpack
 from fastcollab.errors import (
     CloseCode,
+    ConnectionLimit,
     InternalError,
     InvalidMessage,
     NotAuthenticated,
     ProtocolError,
+    RateLimited,
     RoomNotFound,
     ServiceUnavailable,
 )
@@ -87,6 +91,7 @@ class Dispatcher:
         *,
         access: Access,
         default_document_type: str,
+        guard: LimitGuard,
         cork: Cork,
         grace_period: int,
         run: Callable[[Coroutine[Any, Any, None]], None],
@@ -98,6 +103,8 @@ class Dispatcher:
         self._registry = registry
         self._verifier = verifier
         self._settings = settings
+        self._guard = guard
+        self._rates = UserRates(settings.limits, guard)
         self._access = access
         self._default_document_type = default_document_type
         self._cork = cork
@@ -109,7 +116,7 @@ class Dispatcher:
 
     def opened(self, connection: Connection) -> None:
         self.all_closed.clear()
-        session = connection.session = Session(messages.new_id(), self._settings, connection)
+        session = connection.session = Session(messages.new_id(), self._settings, self._rates, connection)
         self.connections[session.connection_id] = connection
         token, connection.token = connection.token, None
         if token is not None:
@@ -279,8 +286,7 @@ class Dispatcher:
             if session.authenticated:
                 number = session.identity.numeric_id
             else:
-                limit = self._settings.limits.connections
-                number = await self._registry.register(claims.user_id, session.connection_id, limit)
+                number = await self._register(claims.user_id, session.connection_id)
             if session.state is SessionState.CLOSED:
                 await self._registry.unregister(claims.user_id, session.connection_id)
                 return
@@ -294,6 +300,23 @@ class Dispatcher:
             log.exception("a token could not be verified")
             effects = session.refused(InternalError("the gateway failed to verify the token"), message)
         self.carry_out(effects)
+
+    async def _register(self, user_id: str, connection_id: str) -> int:
+        """Counts a connection in, and returns the user's number (S5)."""
+        try:
+            return await self._registry.register(user_id, connection_id, self._settings.limits.connections)
+        except ConnectionLimit as error:
+            self._guard.refuse("connections_per_user", error)
+            return await self._registry.register(user_id, connection_id, sys.maxsize)
+
+    async def _count_room(self, session: Session, room_id: str) -> None:
+        """Counts a room among those of the session's user (R3)."""
+        whose = session.identity.user_id, session.connection_id, room_id
+        try:
+            await self._registry.enter(*whose, self._settings.limits.rooms)
+        except RateLimited as error:
+            self._guard.refuse("rooms_per_user", error)
+            await self._registry.enter(*whose, sys.maxsize)
 
     def _connect(self, session: Session, message: messages.Connect) -> Coroutine[Any, Any, None]:
         return self._verify(session, message.payload.token, message.payload.connection_id, message)
@@ -322,6 +345,7 @@ class Dispatcher:
             known = ", ".join(sorted(ot.types))
             raise InvalidMessage(f"the document types are: {known}", path="payload.documentType")
         room = None
+        await self._count_room(session, request.room_id)
         try:
             while room is None or not self.rooms.is_live(room):  # it may be deserted and forgotten meanwhile
                 room = await self.rooms.open(request.room_id, document_type)
@@ -337,6 +361,8 @@ class Dispatcher:
             # If nobody entered, nobody will leave either.
             if room is not None:
                 self.rooms.retire(room)
+            if request.room_id not in session.rooms:
+                await self._registry.leave(session.identity.user_id, session.connection_id, request.room_id)
 
     async def _look_back(self, session: Session, room: Room, message: messages.PastMessage) -> None:
         if isinstance(message, messages.Restore):
@@ -415,6 +441,9 @@ class Dispatcher:
         if not connection.members:
             connection.activate(None)
         self.rooms.retire(room)
+        session = connection.session
+        if session.state is not SessionState.CLOSED:  # else it is counted out as a whole
+            self._run(self._registry.leave(session.identity.user_id, session.connection_id, room.id))
 
     def _set_modes(self, connection: Connection) -> None:
         for room, member in connection.members.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +13,7 @@ from typing import Any, Self
 from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
 
 from fastcollab.config import Config, EngineConfig
+from fastcollab.core.limit_guard import Excess, LimitGuard
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.session import SessionState
@@ -25,6 +26,7 @@ from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump, now_ns
+from fastcollab.server._throttle import Throttle
 from fastcollab.server.access import Access
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.backend import Backend
@@ -33,7 +35,14 @@ from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
-from fastcollab.server.settings import document_limits, nanoseconds, retention, room_settings, session_settings
+from fastcollab.server.settings import (
+    document_limits,
+    frames_per_second,
+    nanoseconds,
+    retention,
+    room_settings,
+    session_settings,
+)
 
 log = get_logger(__name__)
 
@@ -118,6 +127,7 @@ class Gateway:
         )
         self._registry = MemoryRegistry()
         self._access = Access(Permission.of_word(config.rooms.default_permission))
+        self._guard = LimitGuard(config.limits.shadow)
         self._cork = Cork()
         self._dispatcher = Dispatcher(
             self._registry,
@@ -125,6 +135,7 @@ class Gateway:
             session_settings(config),
             access=self._access,
             default_document_type=config.rooms.default_document_type,
+            guard=self._guard,
             cork=self._cork,
             grace_period=int(config.presence.grace_period * SECOND),
             run=self._run,
@@ -140,6 +151,7 @@ class Gateway:
         config = self.config
         store = self._store or await open_documents(config.engine)
         self._pump = Pump(asyncio.get_running_loop(), self._cork)
+        self._throttle = Throttle(self._pump, frames_per_second(config), config.limits.burst)
         dispatcher = self._dispatcher
         self._backend.start()
         self._access.grants = self._backend.grants
@@ -217,6 +229,13 @@ class Gateway:
     def room_count(self) -> int:
         """How many rooms are live."""
         return len(self._dispatcher.rooms)
+
+    @property
+    def excesses(self) -> Mapping[str, Excess]:
+        """How often limits have been exceeded, by the limit's name in the configuration: ``connections_per_user``,
+        ``rooms_per_user``, ``operations`` and ``messages``. Those that never were are not in it.
+        """
+        return self._guard.counts()
 
     def close_soon(self) -> None:
         """Begins to stop: no new connections, and those that there are are asked to come back later."""
@@ -316,6 +335,7 @@ class Gateway:
             upgrade.previous,
             client.max_message_bytes,
             client.max_outbound_bytes,
+            self._throttle,
         )
         return WSUpgradeResponseWithListener(upgrade.response(), connection)
 
@@ -331,12 +351,16 @@ class Gateway:
         self._run(self.documents.forget_unwritten(self._dispatcher.rooms.in_use()))
 
     def _sweep(self) -> None:
-        """Looks after connections that say nothing: no token in time (S1), no sign of life (K1)."""
+        """Looks after connections that say nothing: no token in time (S1), no sign of life (K1). And says what exceeds
+        limits.
+        """
         heartbeat = int(self.config.client.heartbeat_interval * SECOND)
         connect_timeout = int(self.config.auth.connect_timeout * SECOND)
         interval = min(1.0, self.config.client.heartbeat_interval / 4, self.config.auth.connect_timeout / 4)
         self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
         now = now_ns()
+        for limit, excess in self._guard.news(now).items():
+            log.warning("a limit was exceeded", limit=limit, **excess._asdict())
         for connection in list(self._dispatcher.connections.values()):
             silence = now - connection.last_heard
             if not connection.open:

@@ -37,6 +37,12 @@ def session_settings(config: Config) -> SessionSettings:
     )
 
 
+def frames_per_second(config: Config) -> int:
+    """How fast a connection is read (L3)."""
+    limits = config.limits
+    return limits.frames or 3 * (limits.operations + limits.messages)
+
+
 def room_settings(config: Config) -> RoomSettings:
     return RoomSettings(
         max_participants=config.rooms.max_participants,

@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from fastcollab.errors import ConnectionLimit
+from fastcollab.errors import ConnectionLimit, RateLimited
 from fastcollab.ports import ConnectionRegistry
 
 _LIMIT = 5
@@ -70,7 +70,7 @@ class RegistryContract:
             connection_id, _ = await connect(registry, "ada")
         with pytest.raises(ConnectionLimit) as caught:
             await connect(registry, "ada")
-        assert caught.value.details["limit"] == _LIMIT
+        assert caught.value.details == {"limit": _LIMIT, "remaining": 0}
         # Others are not concerned, and one that ends makes place for one.
         await connect(registry, "bob")
         await registry.unregister("ada", connection_id)
@@ -90,6 +90,48 @@ class RegistryContract:
         refused = [outcome for outcome in outcomes if isinstance(outcome, ConnectionLimit)]
         assert len(refused) == 20 - _LIMIT
         assert len({outcome[1] for outcome in outcomes if isinstance(outcome, tuple)}) == 1
+
+    async def test_r3_a_user_may_be_in_so_many_rooms_and_no_more(self, registry: ConnectionRegistry) -> None:
+        (first, _), (second, _), (other, _) = [await connect(registry, user) for user in ("ada", "ada", "bob")]
+        await registry.enter("ada", first, "one", 2)
+        await registry.enter("ada", second, "two", 2)
+        with pytest.raises(RateLimited) as caught:
+            await registry.enter("ada", first, "three", 2)
+        assert caught.value.details == {"limit": 2, "remaining": 0}
+        # A room counts once, however often and by however many connections it is entered; and others do not count.
+        for connection_id in (first, second):
+            for room_id in ("one", "two"):
+                await registry.enter("ada", connection_id, room_id, 2)
+        await registry.enter("bob", other, "three", 2)
+
+    async def test_r3_a_room_counts_until_the_last_connection_has_left_it(self, registry: ConnectionRegistry) -> None:
+        (first, _), (second, _) = [await connect(registry, "ada") for _ in range(2)]
+        for connection_id in (first, second):
+            await registry.enter("ada", connection_id, "one", 1)
+        await registry.leave("ada", first, "one")
+        with pytest.raises(RateLimited):
+            await registry.enter("ada", first, "two", 1)
+        await registry.leave("ada", second, "one")
+        await registry.leave("ada", second, "one")
+        await registry.enter("ada", first, "two", 1)
+
+    async def test_r3_a_connection_that_is_counted_out_is_in_no_room(self, registry: ConnectionRegistry) -> None:
+        (first, _), (second, _) = [await connect(registry, "ada") for _ in range(2)]
+        await registry.enter("ada", first, "one", 1)
+        await registry.unregister("ada", first)
+        await registry.enter("ada", second, "two", 1)
+        # Nor does it get into one any more.
+        await registry.enter("ada", first, "three", 1)
+        await registry.leave("ada", first, "three")
+        await registry.enter("ada", second, "two", 1)
+
+    async def test_r3_of_several_rooms_at_once_no_more_succeed_than_the_limit_allows(
+        self, registry: ConnectionRegistry
+    ) -> None:
+        connection_id, _ = await connect(registry, "ada")
+        attempts = (registry.enter("ada", connection_id, f"room {index}", 3) for index in range(10))
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        assert sum(isinstance(outcome, RateLimited) for outcome in outcomes) == 7
 
     async def test_users_at_once_get_different_numbers(self, registry: ConnectionRegistry) -> None:
         outcomes = await asyncio.gather(*(connect(registry, f"user {index}") for index in range(100)))

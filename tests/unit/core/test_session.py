@@ -26,6 +26,7 @@ from tests.builders import (
 
 from fastcollab import messages
 from fastcollab.core.effects import Activated, Close, Effect, Enter, Entered, Left, Verify
+from fastcollab.core.limit_guard import LimitGuard, UserRates
 from fastcollab.core.room import Room
 from fastcollab.core.session import Session, SessionState, unpack
 from fastcollab.errors import (
@@ -249,17 +250,6 @@ class TestActiveRoom:
         with pytest.raises(RoomNotFound):
             tell(session_of(), kind, payload)
 
-    def test_r3_a_connection_may_be_in_so_many_rooms_and_no_more(self) -> None:
-        session, rooms = in_rooms(*(f"room {number}" for number in range(LIMITS.rooms)))
-        with pytest.raises(RateLimited) as caught:
-            tell(session, "join_room", {"roomId": "one more"})
-        assert caught.value.details["limit"] == LIMITS.rooms == 10
-        # One that it is in may be joined again, and after leaving one there is room for another.
-        assert effects_of(Enter, tell(session, "join_room", {"roomId": "room 3"}))
-        tell(session, "leave_room", {"roomId": "room 3"})
-        assert effects_of(Enter, tell(session, "join_room", {"roomId": "one more"}))
-        assert len(session.rooms) == len(rooms) - 1
-
     def test_closing_leaves_every_room(self) -> None:
         session, rooms = in_rooms("one", "two")
         effects = session.closed(farewell=True, now=START)
@@ -356,14 +346,33 @@ class TestLimits:
         for _ in range(1_000):
             tell(session, "cursor_move", CURSOR)
 
-    def test_l1_each_connection_of_a_user_has_limits_of_its_own(self) -> None:
-        room = new_room()
-        first, second = session_of(limits=self.LIMITS), session_of(limits=self.LIMITS)
-        for session in (first, second):
+    def test_l1_the_connections_of_a_user_share_their_limits(self) -> None:
+        room, rates = new_room(), UserRates(self.LIMITS, LimitGuard())
+        first, second, other = (session_of(user, rates=rates) for user in ("ada", "ada", "bob"))
+        for session in (first, second, other):
             enter(room, session)
-            for _ in range(3):
+        for session in (first, second, first):
+            tell(session, "operation", TO_A_ROOM["operation"])
+        for session in (first, second):
+            with pytest.raises(RateLimited):
                 tell(session, "operation", TO_A_ROOM["operation"])
-        assert room.document.version == 6
+        tell(other, "operation", TO_A_ROOM["operation"])
+
+    def test_l1_a_connection_without_a_token_takes_nothing_from_others(self) -> None:
+        rates = UserRates(self.LIMITS, LimitGuard())
+        first, second = new_session(rates=rates), new_session(rates=rates)
+        for _ in range(4):
+            tell(first, "ping", {"timestamp": 1})
+        tell(second, "ping", {"timestamp": 1})
+
+    def test_l4_in_shadow_mode_all_is_carried_out(self) -> None:
+        guard = LimitGuard({"operations"})
+        session = session_of(rates=UserRates(self.LIMITS, guard))
+        enter(new_room(), session)
+        for _ in range(10):
+            tell(session, "operation", TO_A_ROOM["operation"])
+        assert session.rooms["plans"].document.version == 10
+        assert guard.counts() == {"operations": (0, 7)}
 
 
 class TestBatch:

@@ -1,0 +1,14 @@
+from libc.stdint cimport int64_t
+
+from ._pump cimport Pump, Task
+
+
+cdef class Throttle(Task):
+    cdef:
+        Pump pump
+        double rate                  # tokens per ns
+        readonly double capacity
+        list waiting                 # of connections that are not read
+
+    cdef double left(self, double tokens, int64_t elapsed, double price) noexcept
+    cdef int hold(self, object connection, double tokens, int64_t now) except -1
