@@ -91,9 +91,9 @@ class Session:
         self.shell = shell
         self._settings = settings
         self._identity: Identity | None = None
-        # Most connections are silent, so the buckets are made for those that are not.
-        self._operations: TokenBucket | None = None
-        self._messages: TokenBucket | None = None
+        # When the buckets are full (ns, monotonic).
+        self._operations = 0
+        self._messages = 0
 
     @property
     def identity(self) -> Identity:
@@ -240,16 +240,14 @@ class Session:
         return effects
 
     def _take_operation(self, now: Instant) -> None:
-        if self._operations is None:
-            limits = self._settings.limits
-            self._operations = TokenBucket("operations", limits.operations, limits.burst, now.monotonic)
-        self._operations.take(now.monotonic)
+        limits = self._settings.limits
+        bucket = TokenBucket("operations", limits.operations, limits.burst)
+        self._operations = bucket.take(self._operations, now.monotonic)
 
     def _take_message(self, now: Instant) -> None:
-        if self._messages is None:
-            limits = self._settings.limits
-            self._messages = TokenBucket("messages", limits.messages, limits.burst, now.monotonic)
-        self._messages.take(now.monotonic)
+        limits = self._settings.limits
+        bucket = TokenBucket("messages", limits.messages, limits.burst)
+        self._messages = bucket.take(self._messages, now.monotonic)
 
 
 #: What does not count as one of the `limits.messages` (L1).
