@@ -99,6 +99,8 @@ async def _run_gateway(config: "Config") -> None:
 
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, drain)
+        if config.tls.certificate_file is not None:
+            loop.add_signal_handler(signal.SIGHUP, gateway.renew_certificate)
         typer.echo(f"fastcollab {__version__} accepts connections on {gateway.url}")
         await gateway.wait_closed()
 
