@@ -94,8 +94,10 @@ async def _run_gateway(config: "Config") -> None:
 
         def drain() -> None:
             gateway.close_soon()
-            # Whoever presses Ctrl-C a second time does not want to wait for the drain.
-            loop.remove_signal_handler(signal.SIGINT)
+            # Whoever asks a second time does not want to wait for the drain.
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
 
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, drain)

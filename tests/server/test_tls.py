@@ -163,7 +163,8 @@ async def test_the_close_handshake_both_ways(
     assert received is not None and received.close_code == 1000
     assert await ada.receive() is None
     gateway.close_soon()
-    await bob.refused(5002)
+    details = await bob.refused(5002)
+    assert details["retryAfterMs"] >= 500
     await bob.closed(4502)
     await gateway.wait_closed()
 

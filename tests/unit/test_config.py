@@ -37,6 +37,7 @@ server.trusted_proxies = []
 server.forwarded_header = "x-forwarded-for"
 server.proxy_protocol = false
 server.shutdown_timeout = 10.0
+server.reconnect_rate = 500.0
 tls.reload_interval = 60.0
 auth.algorithms = ["HS256"]
 auth.leeway = 0.0

@@ -119,8 +119,13 @@ class ServerConfig(Section):
     """
 
     shutdown_timeout: float = Field(default=10.0, ge=0, le=3600)
-    """Seconds that each step of stopping may take: storing what was sent, closing connections, and handing documents
-    back.
+    """Seconds that stopping may take in all: storing what was sent, closing connections, and handing documents
+    back. Only a store that does not answer may keep it a second longer.
+    """
+
+    reconnect_rate: float = Field(default=500.0, gt=0, le=1_000_000)
+    """Clients per second that are told to come back when the gateway stops: each is given a time of its own, within
+    30 seconds in any case.
     """
 
     @field_validator("trusted_proxies")

@@ -80,10 +80,16 @@ class Reception:
         self.upgrade = upgrade
         self.buffer = memoryview(bytearray(MAX_HEAD_BYTES + len(_END)))
         self.loop = asyncio.get_running_loop()
+        #: How many there were in all.
+        self.taken = 0
         #: In the order in which they have come.
         self._under_way: dict[Arrival, None] = {}
+        #: Whether none is.
+        self.idle = asyncio.Event()
+        self.idle.set()
 
     def __call__(self) -> Arrival:
+        self.taken += 1
         return Arrival(self)
 
     def __len__(self) -> int:
@@ -102,9 +108,12 @@ class Reception:
                 raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "too many handshakes at a time", Retry_After="1")
             oldest.refuse(_too_slow())
         self._under_way[arrival] = None
+        self.idle.clear()
 
     def end(self, arrival: Arrival) -> None:
         self._under_way.pop(arrival, None)
+        if not self._under_way:
+            self.idle.set()
 
 
 class _Stage(Enum):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import math
 from collections.abc import Coroutine
@@ -37,6 +36,7 @@ from fastcollab.server.certificates import Certificates
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
+from fastcollab.server.drain import Deadline, return_time
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
 from fastcollab.server.settings import document_limits, nanoseconds, retention, room_settings, session_settings
@@ -51,6 +51,8 @@ _ADDRESSES = 100_000
 _LAST_STEP = 0.01
 #: How long (s) the store has at least to write what it has and let go of its file.
 _STORE_CLOSES = 1.0
+#: How long (s) those have, when the gateway stops, who are in the middle of their handshake.
+_LAST_HANDSHAKES = 1.0
 #: How often (s) documents are looked through that nobody has written to.
 _TIDY_INTERVAL = 3600.0
 
@@ -127,6 +129,7 @@ class Gateway:
         self._tidier: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._draining = False
+        self._leaving = 0  # how many connections there were when it began to stop
         self._closed = asyncio.Event()
         self._handshake = HandshakeSettings(
             path=config.server.path,
@@ -276,34 +279,50 @@ class Gateway:
         await self.stop()
 
     async def _drain(self) -> None:
-        assert self._server is not None
+        timeout = self.config.server.shutdown_timeout
+        deadline = Deadline(timeout - min(timeout / 5, _STORE_CLOSES))
         connections = self._dispatcher.connections
-        self._server.close()
+        await self._stop_listening()
         # What was read is committed and acknowledged, before anyone is sent away.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._dispatcher.committer.idle.wait(), self.config.server.shutdown_timeout)
+        await deadline.wait(self._dispatcher.committer.idle)
         self._backend.hurry()
         for connection in list(connections.values()):
-            self._dispatcher.dismiss(connection, GatewayStopping("the gateway is stopping"))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._dispatcher.all_closed.wait(), self.config.server.shutdown_timeout)
+            self._dispatcher.dismiss(connection, self._stopping())
+        await deadline.wait(self._dispatcher.all_closed)
         for connection in list(connections.values()):
             connection.abort()
         await self._dispatcher.all_closed.wait()
+        await deadline.wait(self._reception.idle, _LAST_HANDSHAKES)
         self._reception.close()
         for timer in (self._sweeper, self._tidier, self._certificates):
             if timer is not None:
                 timer.cancel()
-        patience = self.config.server.shutdown_timeout
-        await self._end_tasks(patience)
+        await self._end_tasks(deadline.left / 2)
         self._dispatcher.committer.close()
         self._run(self._dispatcher.rooms.close())
-        await self._end_tasks(patience)
+        await self._end_tasks(deadline.left / 2)
         self._pump.close()
-        await self._backend.close(patience)
+        await self._backend.close(deadline.left)
         self._run(self.documents.store.close())
-        await self._end_tasks(max(patience, _STORE_CLOSES))
+        await self._end_tasks(max(deadline.left, _STORE_CLOSES))
         self._closed.set()
+
+    async def _stop_listening(self) -> None:
+        assert self._server is not None
+        # Those whom the system has accepted already are taken in, to be told; the loop may take one in each round.
+        for _ in range(_ACCEPT_BACKLOG):
+            taken = self._reception.taken
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if self._reception.taken == taken:
+                break
+        self._leaving = len(self._dispatcher.connections)
+        self._server.close()
+
+    def _stopping(self) -> GatewayStopping:
+        """What a client is told, with a time of its own to come back (K2)."""
+        seconds = return_time(self._leaving, self.config.server.reconnect_rate)
+        return GatewayStopping("the gateway is stopping", retryAfterMs=int(seconds * 1000))
 
     async def _end_tasks(self, patience: float) -> None:
         """Waits for what is under way. A store that does not answer must not keep the process: what it has not
@@ -392,7 +411,8 @@ class Gateway:
     def _check_capacity(self) -> None:
         limit = self.config.limits.connections
         if self._draining:
-            raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is stopping", Retry_After="5")
+            seconds = math.ceil(return_time(self._leaving, self.config.server.reconnect_rate))
+            raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is stopping", Retry_After=str(seconds))
         if limit and len(self._dispatcher.connections) >= limit:
             raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is full", Retry_After="30")
 
