@@ -94,11 +94,15 @@ async def _run_gateway(config: "Config") -> None:
 
         def drain() -> None:
             gateway.close_soon()
-            # Whoever presses Ctrl-C a second time does not want to wait for the drain.
-            loop.remove_signal_handler(signal.SIGINT)
+            # Whoever asks a second time does not want to wait for the drain.
+            for each in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(each)
+                signal.signal(each, signal.SIG_DFL)
 
         for each in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(each, drain)
+        if config.tls.certificate_file is not None:
+            loop.add_signal_handler(signal.SIGHUP, gateway.renew_certificate)
         typer.echo(f"fastcollab {__version__} accepts connections on {gateway.url}")
         await gateway.wait_closed()
 

@@ -192,7 +192,7 @@ class ConnectionClosed(FastcollabError):
 class HandshakeRefused(FastcollabError):
     """A client's upgrade was not granted; ``status`` is that of the HTTP answer, 101 if its subprotocol was wrong.
 
-    ``retry_after`` is what a ``503`` asks for, in seconds, or None.
+    ``retry_after`` is what a ``503`` or ``429`` asks for, in seconds, or None.
     """
 
     def __init__(self, status: int, reason: str, *, retry_after: float | None = None) -> None:

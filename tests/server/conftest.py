@@ -74,6 +74,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
                 "server.shutdown_timeout": 2,
                 "engine.url": "memory://",
                 "rooms.default_document_type": "text",
+                "limits.connection_rate": 0,  # all tests come from one address
                 **(overrides or {}),
             },
         )

@@ -28,9 +28,13 @@ class GatewayProcess:
         self._process = process
         self.url = url
 
+    def tell(self, number: signal.Signals) -> None:
+        """Sends it the signal."""
+        self._process.send_signal(number)
+
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Sends it the signal, and returns with what it has ended."""
-        self._process.send_signal(number)
+        self.tell(number)
         return await asyncio.wait_for(self._process.wait(), PATIENCE)
 
 

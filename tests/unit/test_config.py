@@ -32,7 +32,13 @@ PROMISED = """
 server.host = "127.0.0.1"
 server.port = 8080
 server.path = "/ws"
+server.handshake_timeout = 10.0
+server.trusted_proxies = []
+server.forwarded_header = "x-forwarded-for"
+server.proxy_protocol = false
 server.shutdown_timeout = 10.0
+server.reconnect_rate = 500.0
+tls.reload_interval = 60.0
 auth.algorithms = ["HS256"]
 auth.leeway = 0.0
 auth.allow_query_token = false
@@ -51,6 +57,8 @@ limits.connections_per_user = 5
 limits.rooms_per_user = 10
 limits.connections = 0
 limits.shadow = []
+limits.handshakes = 4096
+limits.connection_rate = 200
 rooms.default_document_type = "json1"
 rooms.default_permission = "write"
 rooms.max_participants = 500
@@ -85,6 +93,7 @@ log.level = "info"
 log.format = "auto"
 """
 PROMISED_UNSET = {
+    *("tls.certificate_file", "tls.key_file"),
     *("auth.secret", "auth.public_key_file", "auth.issuer", "auth.audience"),
     *("backend.load_url", "backend.save_url", "backend.permission_url", "backend.profile_url", "backend.secret"),
 }
@@ -448,6 +457,20 @@ def test_origins(origin: str) -> None:
 def test_origins_that_no_browser_sends(origin: str) -> None:
     (problem,) = problems_of(lambda: Config(client={"allowed_origins": ["*", origin]}))
     assert problem.startswith(f"client.allowed_origins has {origin!r}, which no browser sends")
+
+
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "example.com", "10.0.0.0/33", "10.0.0", "*", "::g"])
+def test_a_proxy_is_named_by_address_or_network(network: str) -> None:
+    good = ("10.0.0.0/8", "192.0.2.7", "2001:db8::/32")
+    assert Config(server={"trusted_proxies": ",".join(good)}).server.trusted_proxies == good
+    (problem,) = problems_of(lambda: Config(server={"trusted_proxies": [*good, network]}))
+    assert problem.startswith(f"server.trusted_proxies has {network!r}, which is no address and no network")
+
+
+def test_the_proxy_protocol_is_spoken_with_trusted_proxies_only() -> None:
+    assert Config(server={"proxy_protocol": True, "trusted_proxies": ["10.0.0.1"]}).server.proxy_protocol
+    (problem,) = problems_of(lambda: Config(server={"proxy_protocol": True}))
+    assert problem.startswith("server.proxy_protocol needs server.trusted_proxies")
 
 
 @pytest.mark.parametrize(

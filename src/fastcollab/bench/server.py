@@ -149,6 +149,7 @@ def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Serv
         "server": {"host": "127.0.0.1", "port": 0},
         "auth": {"secret": secret},
         "engine": {"url": "memory://"},
+        "limits": {"connection_rate": 0},  # all come from this machine
     }
     lines = []
     for section in {**own, **config}:

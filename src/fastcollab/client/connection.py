@@ -12,6 +12,7 @@ joined again in the background before anybody can send anything else. Only when 
 from __future__ import annotations
 
 import logging
+import ssl
 from typing import Any
 from uuid import uuid4
 
@@ -37,7 +38,8 @@ class CollaborativeClient(Link):
     sent in the handshake, or, with ``handshake_token=False``, in a ``connect`` message. ``batch`` asks for batched
     binary frames. A gateway that is silent for ``heartbeat`` seconds is pinged, and given up after as many again.
     ``max_message_bytes`` bounds what is accepted from it. One in ``checksum_every`` operations, in each room, carries a
-    checksum, by which a copy that has parted is found and healed; 0 is for none.
+    checksum, by which a copy that has parted is found and healed; 0 is for none. ``ssl_context`` is for ``wss://``,
+    where the certificate authorities of the system are not the ones to trust.
 
     Events: ``status`` (``Status``, when it changes), ``reconnecting`` (``Retry``, before each attempt), ``closed``
     (``ConnectionClosed``, when it has ended for good), ``error`` (``ProtocolError`` for which no call waits).
@@ -62,12 +64,19 @@ class CollaborativeClient(Link):
         max_message_bytes: int = MAX_MESSAGE_BYTES,
         reconnect: bool | ReconnectPolicy = True,
         checksum_every: int = 50,
+        ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         subprotocol = "fastcollab.v1.batch" if batch else "fastcollab.v1"
         policy = reconnect if isinstance(reconnect, ReconnectPolicy) else ReconnectPolicy()
         super().__init__(
             HandshakeOptions(
-                url, subprotocol, device_id or str(uuid4()), connect_timeout, heartbeat, max_message_bytes
+                url,
+                subprotocol,
+                device_id or str(uuid4()),
+                connect_timeout,
+                heartbeat,
+                max_message_bytes,
+                ssl_context,
             ),
             token,
             policy if reconnect else None,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ class HandshakeOptions(NamedTuple):
     timeout: float
     heartbeat: float
     max_message_bytes: int
+    ssl_context: ssl.SSLContext | None  # of wss; None: the system's certificate authorities are trusted
 
 
 async def fetch(token: Token) -> str:
@@ -68,6 +70,7 @@ async def open_socket(
             listener,
             options.url,
             extra_headers=headers,
+            ssl_context=options.ssl_context,
             socket_factory=connect,
             max_frame_size=options.max_message_bytes,
             websocket_handshake_timeout=options.timeout,

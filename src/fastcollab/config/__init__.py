@@ -17,6 +17,7 @@ from fastcollab.config.sections import (
     PresenceConfig,
     RoomsConfig,
     ServerConfig,
+    TlsConfig,
 )
 from fastcollab.config.sources import Setting
 
@@ -39,6 +40,7 @@ __all__ = [
     "RoomsConfig",
     "ServerConfig",
     "Setting",
+    "TlsConfig",
     "config_reference",
     "effective_config",
     "section_models",

@@ -34,6 +34,7 @@ from fastcollab.config.sections import (
     RoomsConfig,
     Section,
     ServerConfig,
+    TlsConfig,
 )
 from fastcollab.config.sources import Layer, LayerReader, environment_variable
 
@@ -48,6 +49,7 @@ class Config(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     server: ServerConfig = ServerConfig()
+    tls: TlsConfig = TlsConfig()
     auth: AuthConfig = AuthConfig()
     client: ClientConfig = ClientConfig()
     limits: LimitsConfig = LimitsConfig()

@@ -13,11 +13,14 @@ that begins with the key of the setting: "fanout.max_interval_ms must be at leas
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from fastcollab.tls import CertificateError, check_pem, server_context
 
 HMAC_KEY_BYTES: Mapping[str, int] = {"HS256": 32, "HS384": 48, "HS512": 64}
 """The algorithms with a shared secret, and the fewest bytes that RFC 7518 (section 3.2) allows for it."""
@@ -31,7 +34,7 @@ PUBLIC_KEY_ALGORITHMS: tuple[str, ...] = (
 
 Number = TypeVar("Number", int, float)
 
-ShadowedLimit = Literal["operations", "messages", "connections_per_user", "rooms_per_user"]
+ShadowedLimit = Literal["operations", "messages", "connections_per_user", "rooms_per_user", "connection_rate"]
 """A limit that can be in shadow mode."""
 
 #: The types of settings that are lists.
@@ -59,6 +62,13 @@ def _at_least(value: Number, info: ValidationInfo, other: str, section: str) -> 
     if bound is not None and value < bound:
         raise ValueError(f"must be at least {section}.{other}, {bound:_}, got {value:_}")
     return value
+
+
+def _usable(use: Callable[[], object]) -> None:
+    try:
+        use()
+    except CertificateError as error:
+        raise ValueError(f"names {error}") from None
 
 
 class Section(BaseModel):
@@ -98,10 +108,84 @@ class ServerConfig(Section):
     path: str = Field(default="/ws", pattern=r"^/[^\s?#]*$")
     """Path of the WebSocket end point."""
 
-    shutdown_timeout: float = Field(default=10.0, ge=0, le=3600)
-    """Seconds that each step of stopping may take: storing what was sent, closing connections, and handing documents
-    back.
+    handshake_timeout: float = Field(default=10.0, gt=0, le=300)
+    """Seconds that a client has from its TCP connection to the end of its upgrade request, TLS included."""
+
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks, such as `10.0.0.0/8`, of proxies that are believed when they say whose connection or
+    request they pass on. What others say about that is ignored.
     """
+
+    forwarded_header: Literal["x-forwarded-for", "forwarded"] = "x-forwarded-for"
+    """The header in which the trusted proxies do so. The other one is ignored: clients can write into it."""
+
+    proxy_protocol: bool = False
+    """Connections come from the trusted proxies alone, and begin with a header of the PROXY protocol, version 1
+    or 2.
+    """
+
+    shutdown_timeout: float = Field(default=10.0, ge=0, le=3600)
+    """Seconds that stopping may take in all: storing what was sent, closing connections, and handing documents
+    back. Only a store that does not answer may keep it a second longer.
+    """
+
+    reconnect_rate: float = Field(default=500.0, gt=0, le=1_000_000)
+    """Clients per second that are told to come back when the gateway stops: each is given a time of its own, within
+    30 seconds in any case.
+    """
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        for network in networks:
+            try:
+                ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"has {network!r}, which is no address and no network: {error}") from None
+        return networks
+
+    @field_validator("proxy_protocol")
+    @classmethod
+    def _check_proxies(cls, expected: bool, info: ValidationInfo) -> bool:
+        if expected and info.data.get("trusted_proxies") == ():
+            raise ValueError("needs server.trusted_proxies: the header is taken from nobody else")
+        return expected
+
+
+class TlsConfig(Section):
+    """TLS (1.2 and 1.3) on the gateway's own port, where no proxy in front of it takes care of that. The files are read
+    again when they change and on SIGHUP.
+    """
+
+    certificate_file: Path | None = None
+    """PEM file with the certificate, and the chain behind it; not set: no TLS."""
+
+    key_file: Path | None = None
+    """PEM file with its private key, not encrypted. It may be the same file."""
+
+    reload_interval: float = Field(default=60.0, ge=0, le=86_400)
+    """Seconds after which the gateway looks whether the files have changed; 0: only on SIGHUP."""
+
+    @field_validator("certificate_file")
+    @classmethod
+    def _check_certificate(cls, certificate: Path | None) -> Path | None:
+        if certificate is not None:
+            _usable(lambda: check_pem(certificate, "CERTIFICATE"))
+        return certificate
+
+    @field_validator("key_file")
+    @classmethod
+    def _check_files(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        if "certificate_file" not in info.data:
+            return key
+        certificate: Path | None = info.data["certificate_file"]
+        if key is None and certificate is not None:
+            raise ValueError("must be set, since tls.certificate_file is")
+        if key is not None and certificate is None:
+            raise ValueError("is set, and tls.certificate_file is not")
+        if key is not None and certificate is not None:
+            _usable(lambda: server_context(certificate, key))
+        return key
 
 
 class AuthConfig(Section):
@@ -250,9 +334,17 @@ class LimitsConfig(Section):
     connections: int = Field(default=0, ge=0, le=10_000_000)
     """Connections of the whole gateway; 0: no limit."""
 
+    handshakes: int = Field(default=4096, ge=1, le=1_000_000)
+    """Connections of the whole gateway whose upgrade request is not complete yet. They do not count as connections."""
+
+    connection_rate: int = Field(default=200, ge=0, le=1_000_000)
+    """Connections per second from one address, or one network of 64 bits of IPv6; `limits.burst` seconds' worth may
+    come at once. 0: no limit.
+    """
+
     shadow: tuple[ShadowedLimit, ...] = ()
     """Limits of this section that are tried out: what exceeds them is counted and logged, and let through. Of
-    `operations`, `messages`, `connections_per_user` and `rooms_per_user`.
+    `operations`, `messages`, `connections_per_user`, `rooms_per_user` and `connection_rate`.
     """
 
 

@@ -14,6 +14,7 @@ cdef class Connection(WSListener):
         readonly bint sends_binary
         readonly int64_t opened_at       # ns, monotonic
         readonly int64_t last_heard      # ns, monotonic
+        public str address               # of the client, as far as proxies can be believed
         public bint probed               # a ping was sent since
         public object session
         public object inbox              # messages that wait for an asynchronous step; None: there is no such step

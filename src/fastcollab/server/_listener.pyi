@@ -31,6 +31,7 @@ class Connection(WSListener):
     sends_binary: bool
     opened_at: int
     last_heard: int
+    address: str
     probed: bool
     session: Session
     inbox: deque[Any] | None

@@ -86,8 +86,8 @@ cdef class Connection(WSListener):
         # The upgrade request with its headers, and the token in them, is needed no more.
         transport.request = None
         transport.response = None
-        # A mark of zero: `pause_writing` as soon as the socket does not take all.
-        transport.underlying_transport.set_write_buffer_limits(high=0)
+        # `pause_writing` as soon as the socket does not take all. Transports of TLS pause at their mark, not above it.
+        transport.underlying_transport.set_write_buffer_limits(high=1 if transport.is_secure else 0)
         self.outbox = Outbox(transport, self.pump.cork, self.max_backlog)
         self.fd = self.pump.add(transport.underlying_transport)
         self.handler.opened(self)

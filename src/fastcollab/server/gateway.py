@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import math
 from collections.abc import Coroutine, Mapping
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
-from picows import WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener, ws_create_server
+from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows.picows import WSProtocol  # type: ignore[attr-defined]
 
-from fastcollab.config import Config, EngineConfig
+from fastcollab.config import Config, ConfigError, ConfigProblem, EngineConfig, TlsConfig
 from fastcollab.core.limit_guard import Excess, LimitGuard
-from fastcollab.core.limits import SECOND
+from fastcollab.core.limits import SECOND, RateTable, address_key
 from fastcollab.core.permissions import Permission
 from fastcollab.core.session import SessionState
 from fastcollab.engines import open_documents
 from fastcollab.engines.memory import MemoryRegistry
-from fastcollab.errors import CloseCode, GatewayStopping
+from fastcollab.errors import CloseCode, GatewayStopping, RateLimited
 from fastcollab.logs import get_logger
 from fastcollab.ports import AskPermission, AskProfile, DocumentStore, LoadDocument, SaveDocument
 from fastcollab.server._fanout import FlushPacer
@@ -28,11 +30,15 @@ from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump, now_ns
 from fastcollab.server._throttle import Throttle
 from fastcollab.server.access import Access
+from fastcollab.server.addresses import TrustedProxies
+from fastcollab.server.arrival import ArrivalSettings, Reception
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.backend import Backend
+from fastcollab.server.certificates import Certificates
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
+from fastcollab.server.drain import Deadline, return_time
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
 from fastcollab.server.settings import (
@@ -43,16 +49,19 @@ from fastcollab.server.settings import (
     room_settings,
     session_settings,
 )
+from fastcollab.tls import CertificateError
 
 log = get_logger(__name__)
 
-#: How long (s) an upgrade request may take to arrive.
-_HANDSHAKE_TIMEOUT = 10.0
 _ACCEPT_BACKLOG = 1024
+#: From how many addresses connections are counted at a time; beyond, the one is forgotten that was seen longest ago.
+_ADDRESSES = 100_000
 #: How long (s) a step may take that begins when the time for all of them is over.
 _LAST_STEP = 0.01
 #: How long (s) the store has at least to write what it has and let go of its file.
 _STORE_CLOSES = 1.0
+#: How long (s) those have, when the gateway stops, who are in the middle of their handshake.
+_LAST_HANDSHAKES = 1.0
 #: How often (s) documents are looked through that nobody has written to.
 _TIDY_INTERVAL = 3600.0
 
@@ -62,6 +71,16 @@ def _tell_where_documents_are(engine: EngineConfig) -> None:
         log.info("documents are kept in memory, and end with this process")
     else:
         log.info("documents are kept", file=str(engine.sqlite_path.absolute()), durability=engine.durability)
+
+
+def _certificates(tls: TlsConfig) -> Certificates | None:
+    """Those of the configuration, which has looked at the files; they may have changed since."""
+    if tls.certificate_file is None or tls.key_file is None:
+        return None
+    try:
+        return Certificates(tls.certificate_file, tls.key_file, tls.reload_interval)
+    except CertificateError as error:
+        raise ConfigError([ConfigProblem("tls.key_file", f"names {error}")]) from None
 
 
 class _PicowsLogger(logging.LoggerAdapter[logging.Logger]):
@@ -119,12 +138,20 @@ class Gateway:
         self._tidier: asyncio.TimerHandle | None = None
         self._closing: asyncio.Task[None] | None = None
         self._draining = False
+        self._leaving = 0  # how many connections there were when it began to stop
         self._closed = asyncio.Event()
         self._handshake = HandshakeSettings(
             path=config.server.path,
             allowed_origins=config.client.allowed_origins,
             allow_query_token=config.auth.allow_query_token,
         )
+        self._trusted = TrustedProxies(config.server.trusted_proxies, config.server.forwarded_header)
+        self._certificates = _certificates(config.tls)
+        rate = config.limits.connection_rate
+        self._attempts = (
+            RateTable("connections from one address", rate, config.limits.burst, _ADDRESSES) if rate else None
+        )
+        self._picows_logger = _PicowsLogger(logging.getLogger("picows"), {})
         self._registry = MemoryRegistry()
         self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._guard = LimitGuard(config.limits.shadow)
@@ -181,26 +208,30 @@ class Gateway:
             changed=self._backend.changed,
             when_read=self._pump.when_read,
         )
+        self._reception = Reception(
+            ArrivalSettings(
+                timeout=config.server.handshake_timeout,
+                most=config.limits.handshakes,
+                proxy_header=config.server.proxy_protocol,
+                trusted=self._trusted,
+            ),
+            self._certificates,
+            knock=self._knock,
+            upgrade=self._websocket,
+        )
         try:
-            self._server = await ws_create_server(
-                self._accept,
-                config.server.host,
-                config.server.port,
-                websocket_handshake_timeout=_HANDSHAKE_TIMEOUT,
-                logger_name=_PicowsLogger(logging.getLogger("picows"), {}),
-                enable_auto_pong=False,
-                # A frame up to twice as long as a message may be is read, so that its sender can be told (E7).
-                max_frame_size=2 * config.client.max_message_bytes,
-                read_buffer_init_size=config.client.read_buffer_bytes,
-                backlog=_ACCEPT_BACKLOG,
-                # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
-                use_aiofastnet=False,
+            # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
+            self._server = await asyncio.get_running_loop().create_server(
+                self._reception, config.server.host, config.server.port, backlog=_ACCEPT_BACKLOG
             )
         except BaseException:
             self._pump.close()
             await self._backend.close(0)
             await store.close()
             raise
+        if self._certificates is not None:
+            self._certificates.watch()
+        self._port: int = self._server.sockets[0].getsockname()[1]
         self._backend.begin_hand_back(self.documents, dispatcher.rooms.document)
         if self._store is None:
             _tell_where_documents_are(config.engine)
@@ -209,16 +240,16 @@ class Gateway:
 
     @property
     def port(self) -> int:
-        """The TCP port that the gateway listens on."""
+        """The TCP port that the gateway listens on, or has listened on."""
         assert self._server is not None, "the gateway has not been started"
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._port
 
     @property
     def url(self) -> str:
         """Where clients connect."""
         host = self.config.server.host
-        return f"ws://{f'[{host}]' if ':' in host else host}:{self.port}{self.config.server.path}"
+        scheme = "ws" if self._certificates is None else "wss"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{self.config.server.path}"
 
     @property
     def connection_count(self) -> int:
@@ -233,9 +264,14 @@ class Gateway:
     @property
     def excesses(self) -> Mapping[str, Excess]:
         """How often limits have been exceeded, by the limit's name in the configuration: ``connections_per_user``,
-        ``rooms_per_user``, ``operations`` and ``messages``. Those that never were are not in it.
+        ``rooms_per_user``, ``connection_rate``, ``operations`` and ``messages``. Those that never were are not in it.
         """
         return self._guard.counts()
+
+    def renew_certificate(self) -> None:
+        """Takes the certificate and its key from their files again, for new connections; without TLS does nothing."""
+        if self._certificates is not None:
+            self._certificates.reload()
 
     def close_soon(self) -> None:
         """Begins to stop: no new connections, and those that there are are asked to come back later."""
@@ -262,33 +298,50 @@ class Gateway:
         await self.stop()
 
     async def _drain(self) -> None:
-        assert self._server is not None
+        timeout = self.config.server.shutdown_timeout
+        deadline = Deadline(timeout - min(timeout / 5, _STORE_CLOSES))
         connections = self._dispatcher.connections
-        self._server.close()
+        await self._stop_listening()
         # What was read is committed and acknowledged, before anyone is sent away.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._dispatcher.committer.idle.wait(), self.config.server.shutdown_timeout)
+        await deadline.wait(self._dispatcher.committer.idle)
         self._backend.hurry()
         for connection in list(connections.values()):
-            self._dispatcher.dismiss(connection, GatewayStopping("the gateway is stopping"))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._dispatcher.all_closed.wait(), self.config.server.shutdown_timeout)
+            self._dispatcher.dismiss(connection, self._stopping())
+        await deadline.wait(self._dispatcher.all_closed)
         for connection in list(connections.values()):
             connection.abort()
         await self._dispatcher.all_closed.wait()
-        for timer in (self._sweeper, self._tidier):
+        await deadline.wait(self._reception.idle, _LAST_HANDSHAKES)
+        self._reception.close()
+        for timer in (self._sweeper, self._tidier, self._certificates):
             if timer is not None:
                 timer.cancel()
-        patience = self.config.server.shutdown_timeout
-        await self._end_tasks(patience)
+        await self._end_tasks(deadline.left / 2)
         self._dispatcher.committer.close()
         self._run(self._dispatcher.rooms.close())
-        await self._end_tasks(patience)
+        await self._end_tasks(deadline.left / 2)
         self._pump.close()
-        await self._backend.close(patience)
+        await self._backend.close(deadline.left)
         self._run(self.documents.store.close())
-        await self._end_tasks(max(patience, _STORE_CLOSES))
+        await self._end_tasks(max(deadline.left, _STORE_CLOSES))
         self._closed.set()
+
+    async def _stop_listening(self) -> None:
+        assert self._server is not None
+        # Those whom the system has accepted already are taken in, to be told; the loop may take one in each round.
+        for _ in range(_ACCEPT_BACKLOG):
+            taken = self._reception.taken
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            if self._reception.taken == taken:
+                break
+        self._leaving = len(self._dispatcher.connections)
+        self._server.close()
+
+    def _stopping(self) -> GatewayStopping:
+        """What a client is told, with a time of its own to come back (K2)."""
+        seconds = return_time(self._leaving, self.config.server.reconnect_rate)
+        return GatewayStopping("the gateway is stopping", retryAfterMs=int(seconds * 1000))
 
     async def _end_tasks(self, patience: float) -> None:
         """Waits for what is under way. A store that does not answer must not keep the process: what it has not
@@ -315,8 +368,44 @@ class Gateway:
 
     # --- connections --------------------------------------------------------------------------------------------------
 
-    def _accept(self, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+    def _websocket(self, peer: str) -> WSProtocol:
+        """What goes on with a request that has come from `peer`."""
+        client = self.config.client
+        return WSProtocol(
+            host_port=None,
+            ws_path=None,
+            is_client_side=False,
+            ws_listener_factory=partial(self._accept, peer),
+            logger=self._picows_logger,
+            disconnect_on_exception=True,
+            websocket_handshake_timeout=None,  # the request is there
+            enable_auto_ping=False,
+            auto_ping_idle_timeout=None,
+            auto_ping_reply_timeout=None,
+            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
+            enable_auto_pong=False,
+            # A frame up to twice as long as a message may be is read, so that its sender can be told (E7).
+            max_frame_size=2 * client.max_message_bytes,
+            extra_headers=None,
+            read_buffer_init_size=client.read_buffer_bytes,
+        )
+
+    def _knock(self, address: str) -> None:
+        """One more connection is from this address. Raises :class:`UpgradeRefused` if that is one too many (H9)."""
+        if self._attempts is None:
+            return
         try:
+            self._attempts.take(address_key(address), now_ns())
+        except RateLimited as error:
+            seconds = str(math.ceil(error.details["retryAfterMs"] / 1000))
+            refusal = UpgradeRefused(HTTPStatus.TOO_MANY_REQUESTS, error.message, Retry_After=seconds)
+            self._guard.refuse("connection_rate", refusal)
+
+    def _accept(self, peer: str, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        try:
+            address = self._trusted.client(peer, request.headers)
+            if address != peer:
+                self._knock(address)
             self._check_capacity()
             upgrade = judge(request, self._handshake)
         except UpgradeRefused as refusal:
@@ -337,12 +426,14 @@ class Gateway:
             client.max_outbound_bytes,
             self._throttle,
         )
+        connection.address = address
         return WSUpgradeResponseWithListener(upgrade.response(), connection)
 
     def _check_capacity(self) -> None:
         limit = self.config.limits.connections
         if self._draining:
-            raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is stopping", Retry_After="5")
+            seconds = math.ceil(return_time(self._leaving, self.config.server.reconnect_rate))
+            raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is stopping", Retry_After=str(seconds))
         if limit and len(self._dispatcher.connections) >= limit:
             raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is full", Retry_After="30")
 
