@@ -136,6 +136,12 @@ class RateLimited(ProtocolError):
     code = ErrorCode.RATE_LIMIT
 
 
+class InflationLimit(RateLimited):
+    """Compressed messages come to more than a connection may have inflated, and the connection ends."""
+
+    recoverable = False
+
+
 class RoomNotFound(ProtocolError):
     code = ErrorCode.ROOM_NOT_FOUND
 

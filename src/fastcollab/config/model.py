@@ -25,6 +25,7 @@ from fastcollab.config.sections import (
     AuthConfig,
     BackendConfig,
     ClientConfig,
+    CompressionConfig,
     DocumentsConfig,
     EngineConfig,
     FanoutConfig,
@@ -50,6 +51,7 @@ class Config(BaseSettings):
     server: ServerConfig = ServerConfig()
     auth: AuthConfig = AuthConfig()
     client: ClientConfig = ClientConfig()
+    compression: CompressionConfig = CompressionConfig()
     limits: LimitsConfig = LimitsConfig()
     rooms: RoomsConfig = RoomsConfig()
     presence: PresenceConfig = PresenceConfig()

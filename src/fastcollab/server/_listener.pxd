@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
+from ._deflate cimport Codec
 from ._fanout cimport Member
 from ._outbox cimport Outbox
 from ._pump cimport Pump
@@ -26,13 +27,19 @@ cdef class Connection(WSListener):
         bytearray fragments              # of the message that is being put together; None: there is none
         WSMsgType fragments_type
         Py_ssize_t fragments_size        # with those that were dropped
+        bint fragments_packed            # they are of a compressed message
         Py_ssize_t max_message
+        Py_ssize_t max_packed            # of a compressed message, as it comes
+        Py_ssize_t inflated              # bytes, in the second that began at `inflating_since`
+        int64_t inflating_since
         Py_ssize_t max_backlog
+        Codec codec                      # None: compression was not agreed upon
         bint paused                      # what the client sends waits in its socket
         bint closing                     # nothing more is read
 
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int receive_fragment(self, WSFrame frame) except -1
+    cdef int receive_packed(self, WSMsgType kind, const char* data, Py_ssize_t size) except -1
     cdef int receive_text(self, const char* data, Py_ssize_t size) except -1
     cdef int receive_close(self, WSTransport transport, WSFrame frame) except -1
     cdef int fail(self, int code, str reason) except -1

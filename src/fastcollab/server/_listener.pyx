@@ -3,7 +3,9 @@
 picows parses what comes in, unmasks it and hands over *frames*. What RFC 6455 asks of a server beyond that is done
 here: fragments are put together, reserved bits and close codes checked, text checked to be UTF-8, and the close
 handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too long is
-read and dropped, so that the connection can be told and live on (E7).
+read and dropped, so that the connection can be told and live on (E7). Where compression was agreed upon, the first
+reserved bit marks a compressed message, which is gathered as it comes and inflated as a whole, no further than a
+message may be long.
 
 The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the read
 buffer, and copied from there into the batch of the connection's active room. Everything else goes to the handler, a
@@ -16,24 +18,35 @@ Python object with these methods (typed in the stub as `ConnectionHandler`)::
     began_binary(connection)                  the first frame
     selected(connection, anchor, head)        a selection frame, before it is put into the batch; False: refused
     too_long(connection, size)                a message over the limit, which was dropped
+    inflated_too_much(connection)             more than a connection may have inflated in a second; to be ended
     writable(connection)                      all that waited has been sent
     closing(connection, failed)               a close frame was sent; failed: do not wait for the answer
     closed(connection, farewell)              the end; farewell: the client closed with code 1000
 """
+
+import zlib
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSCloseCode, WSFrame, WSMsgType, WSTransport
 
 from .._binary cimport CURSOR, FRAME_GOOD, FrameFault, check_frame, load_f32, load_u16
-from ._outbox cimport Outbox, framed
+from ._deflate cimport Codec
+from ._outbox cimport Outbox, Text
 from ._pump cimport Pump, monotonic_ns
 
 cdef enum CloseStatus:
     NORMAL = 1000
     PROTOCOL_ERROR = 1002
-    INVALID_TEXT = 1007
+    INVALID_DATA = 1007
+    TOO_BIG = 1009
 
+
+cdef int64_t SECOND = 1_000_000_000
+
+#: Longest messages' worth of bytes that one connection may have inflated in a second. A kilobyte may be a megabyte
+#: compressed, so that a flood of them would take all of the process's time.
+cdef Py_ssize_t INFLATED_AT_MOST = 8
 
 cdef Py_ssize_t MAX_REASON = 123  # of a control frame's 125 bytes, two are the code
 
@@ -48,20 +61,22 @@ def deliver(recipients, bytes message) -> list:
     too much waits, which are to be closed.
     """
     cdef Connection connection
-    cdef bytes frame = framed(WSMsgType.TEXT, message)
+    cdef Text text = Text(message)
     cdef list overfull = []
     for session in recipients:
         connection = session.shell
-        if connection is not None and not connection.outbox.send_text(frame):
+        if connection is not None and not connection.outbox.send(text, connection):
             overfull.append(connection)
     return overfull
 
 
 cdef class Connection(WSListener):
-    """One WebSocket, from its upgrade to its end. `session` is the core's; `batched` tells the subprotocol."""
+    """One WebSocket, from its upgrade to its end. `session` is the core's; `batched` tells the subprotocol; there are
+    compressed messages if there is a `codec`.
+    """
 
     def __init__(self, handler, Pump pump not None, bint batched, token, previous, Py_ssize_t max_message,
-                 Py_ssize_t max_backlog):
+                 Py_ssize_t max_backlog, Codec codec=None):
         self.handler = handler
         self.pump = pump
         self.fd = -1
@@ -70,7 +85,10 @@ cdef class Connection(WSListener):
         self.previous = previous
         self.members = {}
         self.max_message = max_message
+        # No compressor adds more than an eighth: the fixed code of deflate has at most 9 bits for a byte.
+        self.max_packed = max_message + (max_message >> 3) + 64
         self.max_backlog = max_backlog
+        self.codec = codec
         self.opened_at = self.last_heard = monotonic_ns()
 
     # --- called by picows ---
@@ -81,7 +99,7 @@ cdef class Connection(WSListener):
         transport.response = None
         # A mark of zero: `pause_writing` as soon as the socket does not take all.
         transport.underlying_transport.set_write_buffer_limits(high=0)
-        self.outbox = Outbox(transport, self.pump.cork, self.max_backlog)
+        self.outbox = Outbox(transport, self.pump.cork, self.max_backlog, self.codec)
         self.fd = self.pump.add(transport.underlying_transport)
         self.handler.opened(self)
 
@@ -91,7 +109,13 @@ cdef class Connection(WSListener):
         if self.closing or (transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE):
             return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.fail(PROTOCOL_ERROR, "reserved bits are set")
+            if self.codec is None or frame.rsv2 or frame.rsv3 or (
+                    frame.msg_type != WSMsgType.TEXT and frame.msg_type != WSMsgType.BINARY):
+                self.fail(PROTOCOL_ERROR, "reserved bits are set")
+            elif frame.fin and self.fragments is None:
+                self.receive_packed(frame.msg_type, frame.payload_ptr, frame.payload_size)
+            else:
+                self.receive_fragment(frame)
         elif frame.msg_type == WSMsgType.BINARY and frame.fin and self.fragments is None:
             self.receive_record(<uint8_t*> frame.payload_ptr, frame.payload_size)
         elif frame.msg_type == WSMsgType.PING:
@@ -122,6 +146,13 @@ cdef class Connection(WSListener):
     cpdef pause_writing(self):
         if self.outbox is not None:
             self.outbox.pause()
+
+    def packed(self) -> None:
+        """A large message to this connection has been compressed: what was held back with it may go."""
+        if self.outbox.held is not None:
+            self.outbox.send_held(False)
+            if self.outbox.writable and self.handler is not None:
+                self.handler.writable(self)
 
     cpdef resume_writing(self):
         if self.outbox is not None and self.handler is not None:
@@ -167,9 +198,10 @@ cdef class Connection(WSListener):
         if starts:
             self.fragments = bytearray()
             self.fragments_type = frame.msg_type
+            self.fragments_packed = frame.rsv1
             self.fragments_size = 0
         self.fragments_size += frame.payload_size
-        if self.fragments_size <= self.max_message:
+        if self.fragments_size <= (self.max_packed if self.fragments_packed else self.max_message):
             self.fragments += frame.payload_ptr[:frame.payload_size]
         elif self.fragments:
             self.fragments = bytearray()
@@ -177,12 +209,43 @@ cdef class Connection(WSListener):
             return 0
         cdef bytearray message = self.fragments
         self.fragments = None
-        if self.fragments_size > self.max_message:
+        if self.fragments_packed:
+            # What was dropped of it is not needed to see that it is too long.
+            self.receive_packed(self.fragments_type, message, self.fragments_size)
+        elif self.fragments_size > self.max_message:
             self.handler.too_long(self, self.fragments_size)
         elif self.fragments_type == WSMsgType.TEXT:
             self.receive_text(message, len(message))
         else:
             self.receive_record(<uint8_t*> <char*> message, len(message))
+        return 0
+
+    cdef int receive_packed(self, WSMsgType kind, const char* data, Py_ssize_t size) except -1:
+        """Takes a compressed message."""
+        cdef bytes message = None
+        if size <= self.max_packed:
+            try:
+                message = self.codec.inflate(data, size, self.max_message)
+            except zlib.error:
+                self.fail(INVALID_DATA, "compressed data is corrupt")
+                return 0
+            size = self.max_message + 1
+            if self.last_heard - self.inflating_since >= SECOND:
+                self.inflating_since = self.last_heard
+                self.inflated = 0
+            self.inflated += size if message is None else len(message)
+            if self.inflated > INFLATED_AT_MOST * self.max_message:
+                self.handler.inflated_too_much(self)
+                return 0
+        if message is None:
+            if self.codec.client_keeps_history:
+                self.fail(TOO_BIG, "a compressed message is too long")
+            else:
+                self.handler.too_long(self, size)
+        elif kind == WSMsgType.TEXT:
+            self.receive_text(message, len(message))
+        else:
+            self.receive_record(<const uint8_t*> <const char*> message, len(message))
         return 0
 
     cdef int receive_text(self, const char* data, Py_ssize_t size) except -1:
@@ -192,7 +255,7 @@ cdef class Connection(WSListener):
         try:
             message = PyUnicode_DecodeUTF8(data, size, NULL)
         except UnicodeDecodeError:
-            self.fail(INVALID_TEXT, "text is not UTF-8")
+            self.fail(INVALID_DATA, "text is not UTF-8")
             return 0
         self.handler.text(self, message)
         return 0
@@ -201,7 +264,7 @@ cdef class Connection(WSListener):
         """Answers a close frame, or takes it as the answer to ours; then the TCP connection ends."""
         cdef int code = <int> frame.get_close_code() if frame.payload_size else <int> NORMAL
         self.closing = True
-        self.outbox.flush()
+        self.outbox.drain()
         if not may_be_received(code):
             transport.send_close(<WSCloseCode> PROTOCOL_ERROR, b"the close code is not allowed")
         elif not transport.is_close_frame_sent:
@@ -245,7 +308,7 @@ cdef class Connection(WSListener):
         return 0
 
     cdef int send_close(self, int code, str reason) except -1:
-        self.outbox.flush()
+        self.outbox.drain()
         self.outbox.transport.send_close(<WSCloseCode> code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
         return 0
 

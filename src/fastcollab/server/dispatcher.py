@@ -38,6 +38,7 @@ from fastcollab.core.room import Room
 from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, unpack
 from fastcollab.errors import (
     CloseCode,
+    InflationLimit,
     InternalError,
     InvalidMessage,
     NotAuthenticated,
@@ -151,6 +152,11 @@ class Dispatcher:
     def too_long(self, connection: Connection, size: int) -> None:
         limit = self._settings.limits.max_message_bytes
         self._tell(connection.session, InvalidMessage("the message is too long", path="", limit=limit, size=size))
+
+    def inflated_too_much(self, connection: Connection) -> None:
+        limit = self._settings.limits.max_message_bytes
+        error = InflationLimit("compressed messages come to too much", limit=limit, remaining=0, retryAfterMs=1_000)
+        self.dismiss(connection, error)
 
     def writable(self, connection: Connection) -> None:
         for member in connection.members.values():
@@ -430,17 +436,18 @@ class Dispatcher:
         encoded = {
             participant.user_id: Raw(messages.encode(update, now.unix, room.id)) for participant, update in updates
         }
-        shared: bytes | None = None
+        others: list[Session] = []
         for member in members:
             user_id = member.session.identity.user_id
             if encoded.keys() <= {user_id} or not member.accepts_updates():
                 continue
-            if user_id in encoded:
-                others = [update for who, update in encoded.items() if who != user_id]
-                data = self._encode_batch(others, now.unix, room)
-            else:
-                data = shared = shared or self._encode_batch(list(encoded.values()), now.unix, room)
-            self._send_encoded([member.session], data)
+            if user_id not in encoded:
+                others.append(member.session)
+                continue
+            rest = [update for who, update in encoded.items() if who != user_id]
+            self._send_encoded([member.session], self._encode_batch(rest, now.unix, room))
+        if others:
+            self._send_encoded(others, self._encode_batch(list(encoded.values()), now.unix, room))
 
     def _encode_batch(self, updates: list[Raw], unix: int, room: Room) -> bytes:
         return messages.encode(messages.BatchSent(updates, compressed=False), unix, room.id)

@@ -33,7 +33,15 @@ from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
-from fastcollab.server.settings import document_limits, nanoseconds, retention, room_settings, session_settings
+from fastcollab.server.settings import (
+    compression,
+    compression_terms,
+    document_limits,
+    nanoseconds,
+    retention,
+    room_settings,
+    session_settings,
+)
 
 log = get_logger(__name__)
 
@@ -115,7 +123,9 @@ class Gateway:
             path=config.server.path,
             allowed_origins=config.client.allowed_origins,
             allow_query_token=config.auth.allow_query_token,
+            compression=compression_terms(config),
         )
+        self._compression = compression(config)
         self._registry = MemoryRegistry()
         self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._cork = Cork()
@@ -266,6 +276,7 @@ class Gateway:
         self._run(self._dispatcher.rooms.close())
         await self._end_tasks(patience)
         self._pump.close()
+        self._compression.close()
         await self._backend.close(patience)
         self._run(self.documents.store.close())
         await self._end_tasks(max(patience, _STORE_CLOSES))
@@ -316,6 +327,7 @@ class Gateway:
             upgrade.previous,
             client.max_message_bytes,
             client.max_outbound_bytes,
+            upgrade.compression and self._compression.codec(upgrade.compression),
         )
         return WSUpgradeResponseWithListener(upgrade.response(), connection)
 
