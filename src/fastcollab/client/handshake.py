@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import picows
 
+from fastcollab.client.compression import OFFER, MessageCompression
 from fastcollab.client.socket import MessageSocket
 from fastcollab.errors import CloseCode, ConnectionClosed, HandshakeRefused
 
@@ -28,6 +29,7 @@ class HandshakeOptions(NamedTuple):
     timeout: float
     heartbeat: float
     max_message_bytes: int
+    compression: bool
 
 
 async def fetch(token: Token) -> str:
@@ -50,6 +52,14 @@ async def open_socket(
         granted = response.headers.get("Sec-WebSocket-Protocol")
         if granted != options.subprotocol:
             raise HandshakeRefused(response.status, f"subprotocol {granted}, and not {options.subprotocol}")
+        agreed = response.headers.get("Sec-WebSocket-Extensions")
+        if agreed is not None:
+            try:
+                if not options.compression:
+                    raise ValueError(f"the extension {agreed!r} was not asked for")
+                messages.compression = MessageCompression(agreed)
+            except ValueError as error:
+                raise HandshakeRefused(response.status, str(error)) from None
         return messages
 
     connection: socket.socket | None = None
@@ -61,6 +71,8 @@ async def open_socket(
 
     offered = options.subprotocol if resumes is None else f"{options.subprotocol}, {RESUME_PREFIX}{resumes}"
     headers = [("Sec-WebSocket-Protocol", offered)]
+    if options.compression:
+        headers.append(("Sec-WebSocket-Extensions", OFFER))
     if token is not None:
         headers.append(("Authorization", f"Bearer {token}"))
     try:
