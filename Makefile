@@ -71,7 +71,9 @@ lint: setup  ## formatting, types, layers
 	$(BIN)/lint-imports
 
 bench: setup  ## the figures in the README, measured anew
+	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.fanout
+	$(BIN)/python -m benchmarks.compression
 	$(BIN)/python -m benchmarks.ot
 	$(BIN)/python -m benchmarks.documents
 	$(BIN)/fastcollab load --idle 5000
