@@ -45,6 +45,7 @@ fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
 SANITIZED := build/sanitize
 SANITIZED_TESTS := tests/unit/test_binary.py tests/unit/test_json_depth.py tests/unit/ot tests/unit/server tests/property \
 	tests/server/test_fanout.py tests/server/test_cork.py tests/server/test_gateway.py tests/server/test_heartbeat.py \
+	tests/server/test_compression.py tests/server/test_compressed_sending.py \
 	$(wildcard tests/server/test_hostile_*.py)
 sanitize: export FASTCOLLAB_SANITIZE := address,undefined
 sanitize:  ## tests of what is compiled, with checks of every memory access and of undefined behaviour
@@ -70,7 +71,9 @@ lint: setup  ## formatting, types, layers
 	$(BIN)/lint-imports
 
 bench: setup  ## the figures in the README, measured anew
+	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.fanout
+	$(BIN)/python -m benchmarks.compression
 	$(BIN)/python -m benchmarks.ot
 	$(BIN)/python -m benchmarks.documents
 	$(BIN)/fastcollab load --idle 5000

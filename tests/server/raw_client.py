@@ -10,6 +10,7 @@ import socket
 import struct
 import time
 import uuid
+import zlib
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -47,6 +48,17 @@ def frame(
     return head + key + bytes(byte ^ key[i & 3] for i, byte in enumerate(payload))
 
 
+def deflated(message: bytes, *, level: int = 6, window_bits: int = 15) -> bytes:
+    """The message as RFC 7692 has it, without history."""
+    compressor = zlib.compressobj(level, wbits=-window_bits)
+    return (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH)).removesuffix(b"\0\0\xff\xff")
+
+
+def inflated(data: bytes, *, window_bits: int = 15) -> bytes:
+    """The message that was compressed without history."""
+    return zlib.decompressobj(-window_bits).decompress(data + b"\0\0\xff\xff")
+
+
 def close_frame(code: int, reason: bytes = b"") -> bytes:
     return frame(CLOSE, struct.pack("!H", code) + reason)
 
@@ -77,6 +89,7 @@ def upgrade_request(
 class Frame:
     opcode: int
     payload: bytes
+    compressed: bool = False
 
     @property
     def close_code(self) -> int:
@@ -95,6 +108,8 @@ class RawClient:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        #: What the gateway has agreed to in `Sec-WebSocket-Extensions`.
+        self.extensions = ""
 
     @classmethod
     async def dial(cls, url: str, *, receive_buffer: int = 0) -> RawClient:
@@ -119,6 +134,7 @@ class RawClient:
         authorization = {} if token is None else {"Authorization": f"Bearer {token}"}
         response = await self.request(upgrade_request(url, {**(headers or {}), **authorization}))
         assert response.status == 101, response
+        self.extensions = response.headers.get("sec-websocket-extensions", "")
         if token is not None:
             assert (await self.message())["type"] == "connected"
 
@@ -186,7 +202,8 @@ class RawClient:
         try:
             async with asyncio.timeout(within):
                 first, second = await self._reader.readexactly(2)
-                assert first & 0x70 == 0, "the server set a reserved bit"
+                compressed = bool(first & 0x40) and bool(self.extensions) and first & 0x0F in (TEXT, BINARY)
+                assert first & 0x70 == compressed << 6, "the server set a reserved bit"
                 assert first & 0x80, "the server sent a fragment"
                 assert not second & 0x80, "the server masked a frame"
                 length = second & 0x7F
@@ -194,7 +211,7 @@ class RawClient:
                     length = int.from_bytes(await self._reader.readexactly(2), "big")
                 elif length == 127:
                     length = int.from_bytes(await self._reader.readexactly(8), "big")
-                return Frame(first & 0x0F, await self._reader.readexactly(length))
+                return Frame(first & 0x0F, await self._reader.readexactly(length), compressed)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
 
@@ -205,7 +222,7 @@ class RawClient:
             assert received is not None, "the connection ended"
             assert received.opcode != CLOSE, f"closed: {received}"
             if received.opcode == TEXT:
-                message = json.loads(received.payload)
+                message = json.loads(inflated(received.payload) if received.compressed else received.payload)
                 assert isinstance(message, dict)
                 return message
 

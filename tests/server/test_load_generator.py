@@ -57,7 +57,8 @@ def test_updates_that_never_arrive_are_found_out() -> None:
         _, line = cleanup.enter_context(server_process(command))
         host, port = line.split()[-1].split(":")
 
-        def attach(index: int, connection: socket.socket, received: bytes) -> None:
+        def attach(index: int, connection: socket.socket, received: bytes, inflater: object) -> None:
+            assert inflater is None
             cleanup.callback(connection.close)
             fleet.attach(index, connection.fileno(), received)
 
@@ -75,6 +76,16 @@ def test_the_gateway_delivers_everything_in_the_end(plain: bool) -> None:
     assert report.sound, report.as_json()
     assert report.deliveries > 0
     assert report.finals_missing == 0
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_the_gateway_delivers_everything_compressed(history: bool) -> None:
+    settings = {"compression": {"server_context_takeover": history, "threshold": 30}}
+    times = {"seconds": 0.5, "warmup": 0.2, "drain": 20}
+    plain = run_load(LoadOptions(1, 30, **times, config=settings))
+    report = run_load(LoadOptions(1, 30, **times, compression=True, config=settings))
+    assert report.sound, report.as_json()
+    assert report.received_bytes / report.deliveries < 0.9 * plain.received_bytes / plain.deliveries
 
 
 def test_idle_connections_are_weighed() -> None:

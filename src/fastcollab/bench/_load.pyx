@@ -9,6 +9,7 @@ Every frame carries what is needed to judge its delivery, in fields that a gatew
 
 * the *timestamp* is the time of sending, in microseconds since the fleet's start: the receiver's clock minus
   it is the latency;
+* *y* is any number, which no compression makes shorter than people's coordinates would be;
 * *x* is a sequence number, 1, 2, 3, …, exact in a float32 up to 2^24. A receiver remembers the newest it saw
   of each sender in its room. A gateway may replace an older update by a newer one before it sends, so a gap
   is legal; a sequence number that does not grow is not a delivery (``stale``); and the last update of every
@@ -22,6 +23,9 @@ The generator has to cost less than what it measures, and what costs most is to 
 the grid; and what arrives waits up to 0.2 ms to be read together with what arrives next. A latency may therefore be
 0.2 ms too long, but never too short.
 
+Connections that agreed to permessage-deflate are handed over with an inflater, and compress their cursors themselves,
+as browsers do.
+
 The clock is CLOCK_MONOTONIC. Only Linux has epoll: elsewhere the module can be imported, and `Fleet` raises.
 """
 
@@ -34,6 +38,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
 
+from fastcollab.bench._deflate cimport Inflater, deflate_fixed
 from fastcollab.bench._fields cimport View, bits_of, contains, f32_at, part, u16_at, u32_at
 from fastcollab.bench._histogram cimport Histogram
 from fastcollab.bench._poller cimport (
@@ -60,11 +65,13 @@ cdef enum:
     CURSOR_SIZE = 26
     CURSOR_SIZE_SHORT = 18      # without a viewport
     FRAME_SIZE = FRAME_HEADER + CURSOR_SIZE
+    FRAME_MAX = FRAME_SIZE + CURSOR_SIZE // 8 + 4    # compressed
     CONTROL_MAX = 125
     BATCH_HEADER = 8
     RECORD_SIZE = 24
     TYPE_CURSOR = 0x0001
     TYPE_CURSOR_BATCH = 0x0101
+    COMPRESSED = 0x40           # in the first byte of a frame
     READ_SIZE = 1 << 18
     MESSAGE_MAX = 1 << 20       # a longer message from the server ends the connection
     SEQUENCE_MAX = 1 << 24
@@ -83,13 +90,18 @@ cdef enum Opcode:
     PONG = 0xA
 
 
-cdef inline void put_masked(uint8_t *frame, size_t at, uint32_t value) noexcept nogil:
-    """Writes a payload field of four bytes into a masked frame, whose key is in bytes 2 to 5."""
+cdef inline void put_field(uint8_t *cursor, size_t at, uint32_t value) noexcept nogil:
+    """Writes a field of four bytes."""
     cdef size_t i
     if at + 4 > CURSOR_SIZE:
         return
     for i in range(4):
-        frame[FRAME_HEADER + at + i] = <uint8_t> (value >> (24 - 8 * i)) ^ frame[2 + ((at + i) & 3)]
+        cursor[at + i] = <uint8_t> (value >> (24 - 8 * i))
+
+
+cdef inline float scattered(uint32_t number) noexcept nogil:
+    """A coordinate below 1000 that has all its digits, another one for each number."""
+    return <float> (number * <uint32_t> 2654435761) / 4294967.296
 
 
 cdef struct Member:
@@ -97,7 +109,10 @@ cdef struct Member:
     uint32_t index              # in the fleet
     uint32_t sent               # the sequence number of its last update
     size_t unsent               # bytes at the end of `frame` that the socket has not taken yet
-    uint8_t frame[FRAME_SIZE]   # its cursor frame, masked, ready to send
+    uint8_t cursor[CURSOR_SIZE]
+    uint8_t frame[FRAME_MAX]    # the cursor as a masked frame, ready to send
+    size_t frame_size
+    bint compresses
     uint8_t *partial            # an incomplete frame, as received
     size_t partial_size
     size_t partial_capacity
@@ -150,6 +165,7 @@ cdef class Fleet:
     cdef size_t _excerpt_count
     cdef uint16_t _close_codes[EXCERPTS]
     cdef size_t _close_code_count
+    cdef list _inflaters                        # by member; None: compression was not agreed upon
 
     def __cinit__(self, rooms: int, members: int, hz: float, first_user: int, grid: float = 0.001) -> None:
         cdef uint32_t index
@@ -180,7 +196,8 @@ cdef class Fleet:
         for index in range(self._count):
             self._members[index].fd = -1
             self._members[index].index = index
-            self._prepare_frame(&self._members[index])
+            self._prepare_cursor(&self._members[index])
+        self._inflaters = [None] * self._count
 
     def __dealloc__(self) -> None:
         cdef uint32_t index
@@ -193,25 +210,21 @@ cdef class Fleet:
         if self._poller >= 0:
             os.close(self._poller)
 
-    cdef void _prepare_frame(self, Member *member) noexcept nogil:
+    cdef void _prepare_cursor(self, Member *member) noexcept nogil:
         cdef uint32_t key = (member.index + 1) * <uint32_t> 2654435761
-        cdef uint8_t *frame = member.frame
-        frame[0] = 0x80 | BINARY
-        frame[1] = 0x80 | CURSOR_SIZE
-        memcpy(frame + 2, &key, 4)
-        frame[FRAME_HEADER] = 0x00 ^ frame[2]
-        frame[FRAME_HEADER + 1] = TYPE_CURSOR ^ frame[3]
-        put_masked(frame, 2, self.first_user + member.index)
-        put_masked(frame, 10, bits_of(<float> member.index))
-        put_masked(frame, 18, bits_of(100.0))
-        put_masked(frame, 22, bits_of(200.0))
+        memcpy(member.frame + 2, &key, 4)
+        member.cursor[1] = TYPE_CURSOR
+        put_field(member.cursor, 2, self.first_user + member.index)
+        put_field(member.cursor, 18, bits_of(100.0))
+        put_field(member.cursor, 22, bits_of(scattered(member.index)))
 
     # What the caller does.
 
-    def attach(self, index: int, fd: int, received: bytes = b"") -> None:
+    def attach(self, index: int, fd: int, received: bytes = b"", inflater: Inflater | None = None) -> None:
         """Hands over member `index`'s connection: a non-blocking socket, upgraded and joined.
 
-        `received` is what was read from it and not yet used. ValueError if the member has a connection.
+        `received` is what was read from it and not yet used; `inflater` is of a connection with compression. ValueError
+        if the member has a connection.
         """
         member = self._member(index)
         if member.fd >= 0:
@@ -219,6 +232,8 @@ cdef class Fleet:
         if poller_add(self._poller, fd, member.index) < 0:
             raise OSError(errno, os.strerror(errno))
         member.fd = fd
+        member.compresses = inflater is not None
+        self._inflaters[index] = inflater
         self.feed(index, received)
 
     def feed(self, index: int, data: bytes) -> None:
@@ -353,11 +368,13 @@ cdef class Fleet:
         if member.fd < 0:
             return
         if member.unsent == 0:
-            put_masked(member.frame, 6, bits_of(<float> (member.sent + 1)))
-            put_masked(member.frame, 14, self._elapsed_us())
-            member.unsent = FRAME_SIZE
+            put_field(member.cursor, 6, bits_of(<float> (member.sent + 1)))
+            put_field(member.cursor, 10, bits_of(scattered(member.sent * self._count + member.index)))
+            put_field(member.cursor, 14, self._elapsed_us())
+            self._frame_cursor(member)
+            member.unsent = member.frame_size
             self._send_rest(member)
-            if member.unsent < FRAME_SIZE:
+            if member.unsent < member.frame_size:
                 member.sent += 1
                 self.sent += 1
                 return
@@ -366,9 +383,24 @@ cdef class Fleet:
             self._send_rest(member)
         self.blocked += 1
 
+    cdef void _frame_cursor(self, Member *member) noexcept nogil:
+        """Writes the frame of the cursor; its key is in there already."""
+        cdef uint8_t *payload = member.frame + FRAME_HEADER
+        cdef size_t size = CURSOR_SIZE
+        cdef size_t i
+        if member.compresses:
+            size = deflate_fixed(payload, member.cursor, CURSOR_SIZE)
+        else:
+            memcpy(payload, member.cursor, CURSOR_SIZE)
+        for i in range(size):
+            payload[i] ^= member.frame[2 + (i & 3)]
+        member.frame[0] = 0x80 | BINARY | (COMPRESSED if member.compresses else 0)
+        member.frame[1] = 0x80 | <uint8_t> size
+        member.frame_size = FRAME_HEADER + size
+
     cdef void _send_rest(self, Member *member) noexcept nogil:
         """Errors other than a full socket show up at the next recv."""
-        cdef ssize_t taken = send(member.fd, member.frame + FRAME_SIZE - member.unsent, member.unsent,
+        cdef ssize_t taken = send(member.fd, member.frame + member.frame_size - member.unsent, member.unsent,
                                   MSG_NOSIGNAL | MSG_DONTWAIT)
         if taken > 0:
             member.unsent -= <size_t> taken
@@ -445,9 +477,11 @@ cdef class Fleet:
         cdef uint64_t size
         cdef View payload
         cdef uint8_t opcode
+        cdef bint compressed
         if data.size < 2:
             return 0
         opcode = data.data[0] & 0x0F
+        compressed = data.data[0] & COMPRESSED and member.compresses and opcode in (TEXT, BINARY)
         size = data.data[1] & 0x7F
         if size == 126:
             header = 4
@@ -459,14 +493,20 @@ cdef class Fleet:
             size = u16_at(data, 2)
         elif header == 10:
             size = <uint64_t> u32_at(data, 2) << 32 | u32_at(data, 6)
-        # A server does not mask, and neither extensions nor fragments were agreed on.
-        if data.data[0] & 0xF0 != 0x80 or data.data[1] & 0x80 or size > MESSAGE_MAX - 10 or (
+        # A server does not mask, compresses what was agreed upon, and fragments were not.
+        if data.data[0] & 0xF0 != (0x80 | COMPRESSED if compressed else 0x80) or data.data[1] & 0x80 or (
+                size > MESSAGE_MAX - 10) or (
                 opcode >= CLOSE and size > CONTROL_MAX):
             self._break_off(member)
             return data.size
         if data.size < header + size:
             return 0
         payload = part(data, header, <size_t> size)
+        if compressed:
+            payload = self._inflate(member, payload)
+            if payload.data == NULL:
+                self._break_off(member)
+                return data.size
         if opcode == BINARY:
             self.binary_messages += 1
             self._take_binary(member, payload, now_us)
@@ -484,6 +524,10 @@ cdef class Fleet:
             self._break_off(member)
             return data.size
         return header + <size_t> size
+
+    cdef View _inflate(self, Member *member, View payload) noexcept nogil:
+        with gil:
+            return (<Inflater> self._inflaters[member.index]).inflate(payload)
 
     cdef void _take_binary(self, Member *member, View payload, uint32_t now_us) noexcept nogil:
         cdef uint16_t kind = u16_at(payload, 0)

@@ -22,10 +22,15 @@ from dataclasses import dataclass
 
 import orjson
 
+from fastcollab.bench._deflate import Inflater
+
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TEXT = 0x81
+_COMPRESSED_TEXT = 0xC1
 _CLOSE = 0x88
 _LOOPBACK_ADDRESSES = 32
+#: What browsers offer.
+_OFFER = "permessage-deflate; client_max_window_bits"
 
 
 class LoadError(RuntimeError):
@@ -51,6 +56,8 @@ class _Inbox:
 
     def __init__(self) -> None:
         self.data = bytearray()
+        #: Of what is compressed; None: compression was not agreed upon.
+        self.inflater: Inflater | None = None
 
     def take(self, size: int) -> Generator[None, None, bytes]:
         while len(self.data) < size:
@@ -96,7 +103,12 @@ def close_politely(connection: socket.socket) -> None:
 
 
 def _conversation(
-    dial: Dial, host: str, subprotocol: str, inbox: _Inbox, send: Callable[[bytes], None]
+    dial: Dial,
+    host: str,
+    subprotocol: str,
+    inbox: _Inbox,
+    send: Callable[[bytes], None],
+    without_history: Inflater | None,
 ) -> Generator[None, None, None]:
     key = base64.b64encode(os.urandom(16))
     fields = [
@@ -108,6 +120,8 @@ def _conversation(
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Protocol: {subprotocol}",
     ]
+    if without_history is not None:
+        fields.append(f"Sec-WebSocket-Extensions: {_OFFER}")
     if dial.token is not None:
         fields.append(f"Authorization: Bearer {dial.token}")
     send("\r\n".join([*fields, "", ""]).encode())
@@ -121,6 +135,9 @@ def _conversation(
         return
     if headers.get("sec-websocket-protocol") != subprotocol:
         raise LoadError(f"the server does not speak {subprotocol}")
+
+    if without_history is not None and (agreed := headers.get("sec-websocket-extensions")) is not None:
+        inbox.inflater = without_history if "server_no_context_takeover" in agreed else Inflater(history=True)
 
     payload = yield from _await_message(inbox, "connected")
     if payload.get("numericId") != dial.number:
@@ -143,6 +160,8 @@ def _await_message(inbox: _Inbox, kind: str) -> Generator[None, None, dict[str, 
         first, content = yield from inbox.frame()
         if first == _CLOSE:
             raise LoadError(f"the server closed with {int.from_bytes(content[:2], 'big')} before `{kind}`")
+        if first == _COMPRESSED_TEXT and inbox.inflater is not None:
+            first, content = _TEXT, inbox.inflater.inflated(content)
         if first == _TEXT:
             message = orjson.loads(content)
             if message["type"] == kind:
@@ -175,29 +194,31 @@ def open_connections(
     dials: Iterable[Dial],
     *,
     subprotocol: str,
-    on_open: Callable[[int, socket.socket, bytes], None],
+    on_open: Callable[[int, socket.socket, bytes, Inflater | None], None],
+    compression: bool = False,
     while_waiting: Callable[[], None] = lambda: None,
     at_once: int = 64,
     timeout: float = 10.0,
 ) -> None:
-    """Opens all connections, `at_once` at a time, and hands each to `on_open(index, socket, received)`.
+    """Opens all connections, `at_once` at a time, and hands each to `on_open(index, socket, received, inflater)`.
 
     The sockets are non-blocking and become the callee's; `received` is what was read beyond the end of the
-    conversation. `while_waiting` is called between the steps. Raises LoadError if the server refuses or takes
-    longer than `timeout` seconds for one connection, and OSError if it cannot be reached; the connections in
-    the making are closed.
+    conversation, and `inflater` what inflates if `compression` was offered and agreed upon. `while_waiting` is called
+    between the steps. Raises LoadError if the server refuses or takes longer than `timeout` seconds for one
+    connection, and OSError if it cannot be reached; the connections in the making are closed.
     """
     host = f"{address[0]}:{address[1]}"
     # Only Linux answers for all of 127.0.0.0/8.
     local = sys.platform == "linux" and address[0].startswith("127.")
     waiting = enumerate(dials)
     exhausted = False
+    without_history = Inflater(history=False) if compression else None
     with selectors.DefaultSelector() as selector:
 
         def start(index: int, dial: Dial) -> None:
             connection = _connect(address, f"127.0.0.{1 + index % _LOOPBACK_ADDRESSES}" if local else None)
             inbox = _Inbox()
-            conversation = _conversation(dial, host, subprotocol, inbox, connection.sendall)
+            conversation = _conversation(dial, host, subprotocol, inbox, connection.sendall, without_history)
             state = (index, inbox, conversation, time.monotonic() + timeout)
             selector.register(connection, selectors.EVENT_WRITE, state)
 
@@ -216,7 +237,7 @@ def open_connections(
                 next(conversation)
             except StopIteration:
                 selector.unregister(connection)
-                on_open(index, connection, bytes(inbox.data))
+                on_open(index, connection, bytes(inbox.data), inbox.inflater)
 
         try:
             while True:

@@ -23,6 +23,7 @@ from typing import Any
 
 import jwt
 
+from fastcollab.bench._deflate import Inflater
 from fastcollab.bench._load import Fleet
 from fastcollab.bench.connect import Dial, close_politely, open_connections
 from fastcollab.bench.process import Memory, cpu_seconds, user_and_system_seconds, wait_seconds
@@ -45,6 +46,8 @@ class LoadOptions:
         measured time, time before it, and the longest wait for final updates after it.
     `plain`
         speak ``fastcollab.v1``, with a WebSocket message for each update, instead of ``fastcollab.v1.batch``.
+    `compression`
+        offer permessage-deflate, and compress cursors where it is agreed upon.
     `url`, `server_pid`, `secret`
         drive a server that is running, instead of starting a gateway: its ``ws://`` address, its process (for
         its cost; it has to be on this machine), and the secret that signs tokens for it.
@@ -63,6 +66,7 @@ class LoadOptions:
     grid: float = 0.002
     burst: bool = False
     plain: bool = False
+    compression: bool = False
     url: str | None = None
     server_pid: int | None = None
     secret: str | None = None
@@ -114,15 +118,16 @@ def run_load(options: LoadOptions) -> LoadReport:
         server = cleanup.enter_context(_server(options, _load_config(options), cores.server))
         cleanup.enter_context(pinned(cores.generator))
 
-        def attach(index: int, connection: socket.socket, received: bytes) -> None:
+        def attach(index: int, connection: socket.socket, received: bytes, inflater: Inflater | None) -> None:
             cleanup.callback(close_politely, connection)
-            fleet.attach(index, connection.fileno(), received)
+            fleet.attach(index, connection.fileno(), received, inflater)
 
         open_connections(
             (server.host, server.port),
             [_member_dial(server, index, index // options.members) for index in range(count)],
             subprotocol=options.subprotocol,
             on_open=attach,
+            compression=options.compression,
             while_waiting=fleet.poll,
         )
         return _measure(fleet, server.pid, options)
@@ -138,7 +143,7 @@ def run_idle(options: IdleOptions) -> IdleReport:
         cleanup.enter_context(pinned(cores.generator))
         assert server.pid is not None  # IdleOptions and gateway() see to it.
 
-        def keep(_: int, connection: socket.socket, __: bytes) -> None:
+        def keep(_: int, connection: socket.socket, __: bytes, ___: object) -> None:
             cleanup.callback(close_politely, connection)
             connections.append(connection)
 

@@ -37,9 +37,10 @@ class CollaborativeClient(Link):
     ``token`` is a JWT, or a function, which may be a coroutine function, that returns one for each connection. It is
     sent in the handshake, or, with ``handshake_token=False``, in a ``connect`` message. ``batch`` asks for batched
     binary frames. A gateway that is silent for ``heartbeat`` seconds is pinged, and given up after as many again.
-    ``max_message_bytes`` bounds what is accepted from it. One in ``checksum_every`` operations, in each room, carries a
-    checksum, by which a copy that has parted is found and healed; 0 is for none. ``ssl_context`` is for ``wss://``,
-    where the certificate authorities of the system are not the ones to trust.
+    ``max_message_bytes`` bounds what is accepted from it; ``compression`` offers to compress long messages. One in
+    ``checksum_every`` operations, in each room, carries a checksum, by which a copy that has parted is found and
+    healed; 0 is for none. ``ssl_context`` is for ``wss://``, where the certificate authorities of the system are not
+    the ones to trust.
 
     Events: ``status`` (``Status``, when it changes), ``reconnecting`` (``Retry``, before each attempt), ``closed``
     (``ConnectionClosed``, when it has ended for good), ``error`` (``ProtocolError`` for which no call waits).
@@ -62,6 +63,7 @@ class CollaborativeClient(Link):
         connect_timeout: float = 10.0,
         heartbeat: float = 20.0,
         max_message_bytes: int = MAX_MESSAGE_BYTES,
+        compression: bool = False,
         reconnect: bool | ReconnectPolicy = True,
         checksum_every: int = 50,
         ssl_context: ssl.SSLContext | None = None,
@@ -77,6 +79,7 @@ class CollaborativeClient(Link):
                 heartbeat,
                 max_message_bytes,
                 ssl_context,
+                compression,
             ),
             token,
             policy if reconnect else None,

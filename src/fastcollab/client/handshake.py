@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import picows
 
+from fastcollab.client.compression import OFFER, MessageCompression
 from fastcollab.client.socket import MessageSocket
 from fastcollab.errors import CloseCode, ConnectionClosed, HandshakeRefused
 
@@ -30,6 +31,7 @@ class HandshakeOptions(NamedTuple):
     heartbeat: float
     max_message_bytes: int
     ssl_context: ssl.SSLContext | None  # of wss; None: the system's certificate authorities are trusted
+    compression: bool
 
 
 async def fetch(token: Token) -> str:
@@ -52,6 +54,14 @@ async def open_socket(
         granted = response.headers.get("Sec-WebSocket-Protocol")
         if granted != options.subprotocol:
             raise HandshakeRefused(response.status, f"subprotocol {granted}, and not {options.subprotocol}")
+        agreed = response.headers.get("Sec-WebSocket-Extensions")
+        if agreed is not None:
+            try:
+                if not options.compression:
+                    raise ValueError(f"the extension {agreed!r} was not asked for")
+                messages.compression = MessageCompression(agreed)
+            except ValueError as error:
+                raise HandshakeRefused(response.status, str(error)) from None
         return messages
 
     connection: socket.socket | None = None
@@ -63,6 +73,8 @@ async def open_socket(
 
     offered = options.subprotocol if resumes is None else f"{options.subprotocol}, {RESUME_PREFIX}{resumes}"
     headers = [("Sec-WebSocket-Protocol", offered)]
+    if options.compression:
+        headers.append(("Sec-WebSocket-Extensions", OFFER))
     if token is not None:
         headers.append(("Authorization", f"Bearer {token}"))
     try:

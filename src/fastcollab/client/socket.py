@@ -1,18 +1,20 @@
 """A WebSocket as a client needs it: whole messages in, closes in order. The only module that knows picows' frames.
 
 picows hands over frames as they come. This listener puts fragments together, checks what picows leaves unchecked (no
-reserved bit, no continuation of nothing, UTF-8, the length of the whole message), answers a close frame and ignores
-what follows one. Pings are answered by picows itself.
+reserved bit but that of a compressed message, no continuation of nothing, UTF-8, the length of the whole message),
+answers a close frame and ignores what follows one. Pings are answered by picows itself.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import zlib
 from typing import Protocol
 
 import picows
 
+from fastcollab.client.compression import MessageCompression, TooLong
 from fastcollab.errors import CloseCode, ConnectionClosed
 
 NO_STATUS = 1005  # what RFC 6455 calls a close frame without a code
@@ -29,7 +31,9 @@ class MessageHandler(Protocol):
 
 
 class MessageSocket(picows.WSListener):
-    """One connection; ``max_size`` bounds a message, in bytes."""
+    """One connection; ``max_size`` bounds a message, in bytes. ``compression`` is set if it was agreed upon."""
+
+    compression: MessageCompression | None = None
 
     def __init__(self, handler: MessageHandler, max_size: int) -> None:
         self._handler = handler
@@ -38,6 +42,7 @@ class MessageSocket(picows.WSListener):
         self._fragments: list[bytes] = []
         self._fragments_size = 0
         self._fragments_type = picows.WSMsgType.CONTINUATION
+        self._fragments_packed = False
         self._closed: ConnectionClosed | None = None
         self._writable = asyncio.Event()
         self._writable.set()
@@ -52,7 +57,9 @@ class MessageSocket(picows.WSListener):
         await self._writable.wait()
 
     def send_text(self, payload: bytes) -> None:
-        self._open_transport().send(picows.WSMsgType.TEXT, payload)
+        transport = self._open_transport()
+        packed = None if self.compression is None else self.compression.compress(payload)
+        transport.send(picows.WSMsgType.TEXT, payload if packed is None else packed, rsv1=packed is not None)
 
     def send_binary(self, payload: bytes) -> None:
         self._open_transport().send(picows.WSMsgType.BINARY, payload)
@@ -85,10 +92,10 @@ class MessageSocket(picows.WSListener):
             self._close_received(transport, frame)
         elif self._closed is not None or kind is picows.WSMsgType.PONG:
             return
-        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+        elif frame.rsv2 or frame.rsv3 or (frame.rsv1 and not self._may_be_packed(kind)):
             self._fail(CloseCode.PROTOCOL_ERROR, "a reserved bit is set")
         elif kind is not picows.WSMsgType.CONTINUATION and frame.fin and not self._fragments:
-            self._message_received(kind, frame.get_payload_as_bytes())
+            self._message_received(kind, frame.get_payload_as_bytes(), bool(frame.rsv1))
         else:
             self._fragment_received(kind, frame)
 
@@ -138,6 +145,7 @@ class MessageSocket(picows.WSListener):
             return
         if not self._fragments:
             self._fragments_type = kind
+            self._fragments_packed = bool(frame.rsv1)
         self._fragments.append(frame.get_payload_as_bytes())
         self._fragments_size += frame.payload_size
         if self._fragments_size > self._max_size:
@@ -146,14 +154,24 @@ class MessageSocket(picows.WSListener):
             message = b"".join(self._fragments)
             self._fragments.clear()
             self._fragments_size = 0
-            self._message_received(self._fragments_type, message)
+            self._message_received(self._fragments_type, message, self._fragments_packed)
 
-    def _message_received(self, kind: picows.WSMsgType, message: bytes) -> None:
+    def _may_be_packed(self, kind: picows.WSMsgType) -> bool:
+        return self.compression is not None and kind in (picows.WSMsgType.TEXT, picows.WSMsgType.BINARY)
+
+    def _message_received(self, kind: picows.WSMsgType, message: bytes, packed: bool) -> None:
         try:
+            if packed:
+                assert self.compression is not None
+                message = self.compression.inflate(message, self._max_size)
             if kind is picows.WSMsgType.TEXT:
                 self._handler.text_received(message)
             else:
                 self._handler.binary_received(message)
+        except TooLong:
+            self._fail(CloseCode.MESSAGE_TOO_BIG, f"a message is longer than {self._max_size} bytes")
+        except zlib.error:
+            self._fail(CloseCode.INVALID_TEXT, "a compressed message is corrupt")
         except UnicodeDecodeError:
             self._fail(CloseCode.INVALID_TEXT, "a text message is not UTF-8")
         except Exception as error:

@@ -25,6 +25,7 @@ from fastcollab.config.sections import (
     AuthConfig,
     BackendConfig,
     ClientConfig,
+    CompressionConfig,
     DocumentsConfig,
     EngineConfig,
     FanoutConfig,
@@ -52,6 +53,7 @@ class Config(BaseSettings):
     tls: TlsConfig = TlsConfig()
     auth: AuthConfig = AuthConfig()
     client: ClientConfig = ClientConfig()
+    compression: CompressionConfig = CompressionConfig()
     limits: LimitsConfig = LimitsConfig()
     rooms: RoomsConfig = RoomsConfig()
     presence: PresenceConfig = PresenceConfig()

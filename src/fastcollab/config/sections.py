@@ -305,6 +305,44 @@ class ClientConfig(Section):
         return _at_least(size, info, "max_message_bytes", "client")
 
 
+class CompressionConfig(Section):
+    """Compression of WebSocket messages (permessage-deflate), with clients that offer it."""
+
+    enabled: bool = True
+    """Agree to compression."""
+
+    cursors: bool = True
+    """Compress batched frames too, once for all members of a room, where they get shorter by a tenth."""
+
+    threshold: int = Field(default=1024, ge=0, le=268_435_456)
+    """Messages shorter than this are sent as they are, bytes."""
+
+    level: int = Field(default=1, ge=0, le=3)
+    """0 is fastest, 3 makes messages shortest."""
+
+    memory_level: int = Field(default=8, ge=1, le=9)
+    """Memory of a compressor: with more it is faster, and messages get shorter."""
+
+    window_bits: int = Field(default=15, ge=9, le=15)
+    """Largest window in either direction, as the exponent of a power of two: how far back a message may refer."""
+
+    server_context_takeover: bool = False
+    """Let messages to a client refer to its earlier ones. That makes them shorter; but each is compressed for each
+    connection anew, with a compressor of its own, of 44 KiB.
+    """
+
+    client_context_takeover: bool = False
+    """Let messages of a client refer to its earlier ones. That makes them shorter; but a connection that has sent a
+    compressed message takes up to 24 KiB more.
+    """
+
+    large_bytes: int = Field(default=65_536, ge=1024, le=268_435_456)
+    """Text messages from this length on are compressed on a thread."""
+
+    concurrency: int = Field(default=10, ge=1, le=100)
+    """How many of these are compressed at the same time."""
+
+
 class LimitsConfig(Section):
     """How fast clients may send, and how much of the gateway one user may take."""
 

@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint64_t
 
 from .._binary cimport RecordBatch, RecordSlot
+from ._deflate cimport Codec
 from ._outbox cimport Outbox
 from ._pump cimport Pump, Task
 
@@ -19,6 +20,15 @@ cdef class FlushPacer:
 
     cdef int64_t interval(self, Py_ssize_t members) noexcept
     cdef void account(self, int64_t started, int64_t ended) noexcept
+
+
+cdef class Thrift:
+    cdef:
+        int rest                     # flushes that are left alone from now on
+        int pause                    # how many were, the last time
+
+    cpdef bint tries(self) noexcept
+    cpdef bint pays(self, Py_ssize_t size, Py_ssize_t packed) noexcept
 
 
 cdef class Member:
@@ -43,6 +53,9 @@ cdef class Channel(Task):
         readonly object room
         RecordBatch cursors, selections
         FlushPacer pacer
+        Thrift thrift
+        bint packs                   # the flush under way may be compressed
+        dict packed                  # the newest flush, compressed, by window; None: it does not pay
         list members
         Py_ssize_t json_members
         Pump pump
@@ -55,4 +68,5 @@ cdef class Channel(Task):
     cdef int tell_changes(self, int64_t now) except -1
     cdef int flush(self, RecordBatch batch, int64_t now) except -1
     cdef int send_to(self, Member member, RecordBatch batch) except -1
+    cdef bytes packed_for(self, Member member, RecordBatch batch)
     cdef int catch_up_batch(self, Member member, RecordBatch batch, uint64_t owed) except -1

@@ -21,6 +21,11 @@ class FlushPacer:
     def tell(self, started: int, ended: int) -> None: ...
 
 @final
+class Thrift:
+    def tries(self) -> bool: ...
+    def pays(self, size: int, packed: int) -> bool: ...
+
+@final
 class Member:
     session: Session
     channel: Channel

@@ -10,17 +10,26 @@ per 16.67 ms is cheapest. :class:`FlushPacer` chooses an interval between those 
 flush costs as many sends as there are members, and lengthens it for all rooms while flushing takes more than a
 share of the process's time: latency is given away only where it buys something.
 
+A batch that is long enough is compressed for the members that have agreed to it (`_deflate`): once for all of them,
+the own record of each included, which B9 allows. :class:`Thrift` leaves rooms alone whose batches do not get shorter
+by it.
+
 Members in JSON mode get `presence_update` messages instead, built by the Python side (`send_updates`) at an
 interval of their own.
 """
 
 import logging
 
+from cpython.buffer cimport PyBUF_READ
+from cpython.bytes cimport PyBytes_AS_STRING
+from cpython.memoryview cimport PyMemoryView_FromMemory
 from libc.stdint cimport int64_t, uint64_t
+from picows.picows cimport WSMsgType
 
 from .._binary cimport BATCHED as BATCHED_FRAME
 from .._binary cimport BATCH_HEADER_SIZE, RECORD_SIZE, RecordBatch, RecordSlot, store_u16, store_u32, write_plain
-from ._outbox cimport Outbox
+from ._deflate cimport Codec
+from ._outbox cimport Outbox, framed
 from ._pump cimport Pump, Task, monotonic_ns
 
 log = logging.getLogger(__name__)
@@ -30,6 +39,11 @@ MODE_PLAIN = PLAIN
 MODE_BATCHED = BATCHED
 
 cdef int64_t SECOND = 1_000_000_000
+
+#: What a compressed batch may take of its length to be worth the work, at both ends.
+cdef double WORTHWHILE = 0.9
+#: Flushes that a room is left alone for at most, whose batches do not get shorter: 17 s at 60 a second.
+cdef int LONGEST_PAUSE = 1024
 
 
 cdef class FlushPacer:
@@ -74,6 +88,28 @@ cdef class FlushPacer:
     def tell(self, int64_t started, int64_t ended) -> None:
         """Accounts for a flush that lasted from `started` to `ended`, in ns."""
         self.account(started, ended)
+
+
+cdef class Thrift:
+    """Whether a room's flushes are worth compressing. After one that was not, the next are left alone: one, then two,
+    four and so on, until one is again.
+    """
+
+    cpdef bint tries(self) noexcept:
+        """Whether the flush that begins is to be compressed."""
+        if self.rest:
+            self.rest -= 1
+            return False
+        return True
+
+    cpdef bint pays(self, Py_ssize_t size, Py_ssize_t packed) noexcept:
+        """Whether a batch of `size` bytes that is compressed to `packed` is worth it."""
+        if packed < WORTHWHILE * size:
+            self.pause = 0
+            return True
+        self.pause = min(max(1, 2 * self.pause), LONGEST_PAUSE)
+        self.rest = self.pause
+        return False
 
 
 cdef class Member:
@@ -139,6 +175,8 @@ cdef class Channel(Task):
         self.selections = room.selections
         self.pump = pump
         self.pacer = pacer
+        self.thrift = Thrift()
+        self.packed = {}
         self.send_updates = send_updates
         self.update_interval = update_interval
         self.members = []
@@ -225,6 +263,8 @@ cdef class Channel(Task):
         cdef bint plain_framed = False
         cdef int64_t interval
         if batch.count and len(self.members) > self.json_members:
+            self.packs = self.thrift.tries()
+            self.packed.clear()
             for member in self.members:
                 if member._mode == JSON or not member.outbox.is_open():
                     continue
@@ -249,9 +289,14 @@ cdef class Channel(Task):
         cdef RecordSlot own = member.slot(batch)
         cdef Py_ssize_t size
         cdef unsigned char* frame
+        cdef bytes packed = None
         if own.index >= 0 and batch.count == 1:
             return 0
-        if member._mode == PLAIN:
+        if self.packs and member.outbox.codec is not None and member._mode == BATCHED:
+            packed = self.packed_for(member, batch)
+        if packed is not None:
+            member.outbox.send_raw(PyBytes_AS_STRING(packed), len(packed))
+        elif member._mode == PLAIN:
             frame = batch.plain_frames_without(own, &size) if own.index >= 0 else batch.plain_frames(&size)
             member.outbox.send_raw(<char*> frame, size)
         elif own.index >= 0:
@@ -264,6 +309,28 @@ cdef class Channel(Task):
             frame = batch.batched_frame(&size)
             member.outbox.send_frame(<char*> frame, size)
         return 0
+
+    cdef bytes packed_for(self, Member member, RecordBatch batch):
+        """The batch that is being flushed as a compressed frame; None: it is too short, or does not get shorter."""
+        cdef Codec codec = member.outbox.codec
+        cdef Py_ssize_t size
+        cdef unsigned char* frame = batch.batched_frame(&size)
+        cdef bytes packed
+        if not codec.compression.cursors or size < codec.compression.threshold:
+            return None
+        message = PyMemoryView_FromMemory(<char*> frame, size, PyBUF_READ)
+        if codec.keeps_history:
+            packed = codec.deflate_on(message)
+            if not self.thrift.pays(size, len(packed)):
+                codec.forget()
+                self.packs = False
+                return None
+            return framed(WSMsgType.BINARY, packed, True)
+        if codec.window_bits not in self.packed:
+            packed = codec.deflate(message)
+            pays = self.thrift.pays(size, len(packed))
+            self.packed[codec.window_bits] = framed(WSMsgType.BINARY, packed, True) if pays else None
+        return self.packed[codec.window_bits]
 
     def catch_up(self, Member member not None) -> None:
         """Sends what a member has missed while it was not writable: the newest record of each user, once.

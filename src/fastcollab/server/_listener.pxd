@@ -1,6 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
+from ._deflate cimport Codec
 from ._fanout cimport Member
 from ._outbox cimport Outbox
 from ._pump cimport Pump
@@ -28,17 +29,22 @@ cdef class Connection(WSListener):
         bytearray fragments              # of the message that is being put together; None: there is none
         WSMsgType fragments_type
         Py_ssize_t fragments_size        # with those that were dropped
+        bint fragments_packed            # they are of a compressed message
         Py_ssize_t max_message
+        Py_ssize_t max_packed            # of a compressed message, as it comes
         Py_ssize_t max_backlog
         Throttle throttle                # None: there is no limit
         double tokens                    # of the throttle
         bint throttled                   # what the client sends waits in its socket: there are no tokens,
         bint held_up                     # or the handler wants it so
+        Codec codec                      # None: compression was not agreed upon
         bint closing                     # nothing more is read
 
-    cdef int pay(self, WSFrame frame, int64_t now) except -1
+    cdef int pay(self, WSFrame frame, int64_t elapsed) except -1
+    cdef int charge(self, double price) except -1
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int receive_fragment(self, WSFrame frame) except -1
+    cdef int receive_packed(self, WSMsgType kind, const char* data, Py_ssize_t size) except -1
     cdef int receive_text(self, const char* data, Py_ssize_t size) except -1
     cdef int receive_close(self, WSTransport transport, WSFrame frame) except -1
     cdef int stop_reading(self) except -1

@@ -6,6 +6,7 @@ from picows import WSListener
 
 from ..core.room import Room
 from ..core.session import Session
+from ._deflate import Codec
 from ._fanout import Member
 from ._outbox import Outbox
 from ._pump import Pump
@@ -48,9 +49,11 @@ class Connection(WSListener):
         max_message: int,
         max_backlog: int,
         throttle: Throttle | None = None,
+        codec: Codec | None = None,
     ) -> None: ...
     @property
     def open(self) -> bool: ...
+    def packed(self) -> None: ...
     def activate(self, member: Member | None) -> None: ...
     def ping(self) -> None: ...
     def close(self, code: int, reason: str = "") -> None: ...

@@ -3,7 +3,9 @@
 picows parses what comes in, unmasks it and hands over *frames*. What RFC 6455 asks of a server beyond that is done
 here: fragments are put together, reserved bits and close codes checked, text checked to be UTF-8, and the close
 handshake carried through. Sizes are bounded while a message is put together; the rest of one that grows too long is
-read and dropped, so that the connection can be told and live on (E7).
+read and dropped, so that the connection can be told and live on (E7). Where compression was agreed upon, the first
+reserved bit marks a compressed message, which is gathered as it comes and inflated as a whole, no further than a
+message may be long.
 
 The hot path is :meth:`Connection.on_ws_frame` for a binary frame that is whole: checked where it lies in the read
 buffer, and copied from there into the batch of the connection's active room. Everything else goes to the handler, a
@@ -16,24 +18,29 @@ Python object with these methods (typed in the stub as `ConnectionHandler`)::
     began_binary(connection)                  the first frame
     selected(connection, anchor, head)        a selection frame, before it is put into the batch; False: refused
     too_long(connection, size)                a message over the limit, which was dropped
+    inflated_too_much(connection)             more than a connection may have inflated in a second; to be ended
     writable(connection)                      all that waited has been sent
     closing(connection, failed)               a close frame was sent; failed: do not wait for the answer
     closed(connection, farewell)              the end; farewell: the client closed with code 1000
 """
+
+import zlib
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSCloseCode, WSFrame, WSMsgType, WSTransport
 
 from .._binary cimport CURSOR, FRAME_GOOD, FRAME_SIZE_VIEWPORT, FrameFault, check_frame, load_f32, load_u16
-from ._outbox cimport Outbox, framed
+from ._deflate cimport Codec
+from ._outbox cimport Outbox, Text
 from ._pump cimport Pump, monotonic_ns
 from ._throttle cimport Throttle
 
 cdef enum CloseStatus:
     NORMAL = 1000
     PROTOCOL_ERROR = 1002
-    INVALID_TEXT = 1007
+    INVALID_DATA = 1007
+    TOO_BIG = 1009
 
 
 cdef Py_ssize_t MAX_REASON = 123  # of a control frame's 125 bytes, two are the code
@@ -53,20 +60,22 @@ def deliver(recipients, bytes message) -> list:
     too much waits, which are to be closed.
     """
     cdef Connection connection
-    cdef bytes frame = framed(WSMsgType.TEXT, message)
+    cdef Text text = Text(message)
     cdef list overfull = []
     for session in recipients:
         connection = session.shell
-        if connection is not None and not connection.outbox.send_text(frame):
+        if connection is not None and not connection.outbox.send(text, connection):
             overfull.append(connection)
     return overfull
 
 
 cdef class Connection(WSListener):
-    """One WebSocket, from its upgrade to its end. `session` is the core's; `batched` tells the subprotocol."""
+    """One WebSocket, from its upgrade to its end. `session` is the core's; `batched` tells the subprotocol; there are
+    compressed messages if there is a `codec`.
+    """
 
     def __init__(self, handler, Pump pump not None, bint batched, token, previous, Py_ssize_t max_message,
-                 Py_ssize_t max_backlog, Throttle throttle=None):
+                 Py_ssize_t max_backlog, Throttle throttle=None, Codec codec=None):
         self.handler = handler
         self.pump = pump
         self.fd = -1
@@ -75,9 +84,12 @@ cdef class Connection(WSListener):
         self.previous = previous
         self.members = {}
         self.max_message = max_message
+        # No compressor adds more than an eighth: the fixed code of deflate has at most 9 bits for a byte.
+        self.max_packed = max_message + (max_message >> 3) + 64
         self.max_backlog = max_backlog
         self.throttle = throttle
         self.tokens = 0 if throttle is None else throttle.capacity
+        self.codec = codec
         self.opened_at = self.last_heard = monotonic_ns()
 
     # --- called by picows ---
@@ -88,20 +100,27 @@ cdef class Connection(WSListener):
         transport.response = None
         # `pause_writing` as soon as the socket does not take all. Transports of TLS pause at their mark, not above it.
         transport.underlying_transport.set_write_buffer_limits(high=1 if transport.is_secure else 0)
-        self.outbox = Outbox(transport, self.pump.cork, self.max_backlog)
+        self.outbox = Outbox(transport, self.pump.cork, self.max_backlog, self.codec)
         self.fd = self.pump.add(transport.underlying_transport)
         self.handler.opened(self)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
-        cdef int64_t now = monotonic_ns()
+        cdef int64_t elapsed = -self.last_heard
+        self.last_heard = monotonic_ns()
+        elapsed += self.last_heard
         if self.throttle is not None:
-            self.pay(frame, now)
-        self.last_heard = now
+            self.pay(frame, elapsed)
         self.probed = False
         if self.closing or (transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE):
             return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self.fail(PROTOCOL_ERROR, "reserved bits are set")
+            if self.codec is None or frame.rsv2 or frame.rsv3 or (
+                    frame.msg_type != WSMsgType.TEXT and frame.msg_type != WSMsgType.BINARY):
+                self.fail(PROTOCOL_ERROR, "reserved bits are set")
+            elif frame.fin and self.fragments is None:
+                self.receive_packed(frame.msg_type, frame.payload_ptr, frame.payload_size)
+            else:
+                self.receive_fragment(frame)
         elif frame.msg_type == WSMsgType.BINARY and frame.fin and self.fragments is None:
             self.receive_record(<uint8_t*> frame.payload_ptr, frame.payload_size)
         elif frame.msg_type == WSMsgType.PING:
@@ -133,6 +152,13 @@ cdef class Connection(WSListener):
         if self.outbox is not None:
             self.outbox.pause()
 
+    def packed(self) -> None:
+        """A large message to this connection has been compressed: what was held back with it may go."""
+        if self.outbox.held is not None:
+            self.outbox.send_held(False)
+            if self.outbox.writable and self.handler is not None:
+                self.handler.writable(self)
+
     cpdef resume_writing(self):
         if self.outbox is not None and self.handler is not None:
             self.outbox.resume()
@@ -140,18 +166,22 @@ cdef class Connection(WSListener):
 
     # --- receiving ---
 
-    cdef int pay(self, WSFrame frame, int64_t now) except -1:
-        """Pays for a frame; who cannot is not read for a while (L3)."""
-        cdef double price
+    cdef int pay(self, WSFrame frame, int64_t elapsed) except -1:
+        """Pays for a frame, that comes `elapsed` ns after the last one (L3)."""
+        self.tokens = self.throttle.filled(self.tokens, elapsed)
         if frame.msg_type == WSMsgType.BINARY and frame.payload_size <= FRAME_SIZE_VIEWPORT:
-            price = RECORD_PRICE
+            self.charge(RECORD_PRICE)
         else:
-            price = 1 + frame.payload_size // BYTES_PER_TOKEN
-        self.tokens = self.throttle.left(self.tokens, now - self.last_heard, price)
-        if self.tokens < 0 and not self.throttled:
+            self.charge(1 + frame.payload_size // BYTES_PER_TOKEN)
+        return 0
+
+    cdef int charge(self, double price) except -1:
+        """Takes tokens; who has none left is not read for a while."""
+        self.tokens -= price
+        if self.tokens < 0 and not self.throttled and self.throttle is not None:
             self.throttled = True
             self.stop_reading()
-            self.throttle.hold(self, self.tokens, now)
+            self.throttle.hold(self, self.tokens, self.last_heard)
         return 0
 
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1:
@@ -163,7 +193,7 @@ cdef class Connection(WSListener):
             return 0
         fault = check_frame(data, size)
         if fault != FRAME_GOOD:
-            self.tokens -= 1  # an answer costs more than a record
+            self.charge(1)  # an answer costs more than a record
             self.handler.refused_frame(self, <int> fault)
             return 0
         if self.active is None:
@@ -192,9 +222,10 @@ cdef class Connection(WSListener):
         if starts:
             self.fragments = bytearray()
             self.fragments_type = frame.msg_type
+            self.fragments_packed = frame.rsv1
             self.fragments_size = 0
         self.fragments_size += frame.payload_size
-        if self.fragments_size <= self.max_message:
+        if self.fragments_size <= (self.max_packed if self.fragments_packed else self.max_message):
             self.fragments += frame.payload_ptr[:frame.payload_size]
         elif self.fragments:
             self.fragments = bytearray()
@@ -202,12 +233,37 @@ cdef class Connection(WSListener):
             return 0
         cdef bytearray message = self.fragments
         self.fragments = None
-        if self.fragments_size > self.max_message:
+        if self.fragments_packed:
+            # What was dropped of it is not needed to see that it is too long.
+            self.receive_packed(self.fragments_type, message, self.fragments_size)
+        elif self.fragments_size > self.max_message:
             self.handler.too_long(self, self.fragments_size)
         elif self.fragments_type == WSMsgType.TEXT:
             self.receive_text(message, len(message))
         else:
             self.receive_record(<uint8_t*> <char*> message, len(message))
+        return 0
+
+    cdef int receive_packed(self, WSMsgType kind, const char* data, Py_ssize_t size) except -1:
+        """Takes a compressed message."""
+        cdef bytes message = None
+        if size <= self.max_packed:
+            try:
+                message = self.codec.inflate(data, size, self.max_message)
+            except zlib.error:
+                self.fail(INVALID_DATA, "compressed data is corrupt")
+                return 0
+            size = self.max_message + 1
+            self.charge((size if message is None else len(message)) // BYTES_PER_TOKEN)
+        if message is None:
+            if self.codec.client_keeps_history:
+                self.fail(TOO_BIG, "a compressed message is too long")
+            else:
+                self.handler.too_long(self, size)
+        elif kind == WSMsgType.TEXT:
+            self.receive_text(message, len(message))
+        else:
+            self.receive_record(<const uint8_t*> <const char*> message, len(message))
         return 0
 
     cdef int receive_text(self, const char* data, Py_ssize_t size) except -1:
@@ -217,7 +273,7 @@ cdef class Connection(WSListener):
         try:
             message = PyUnicode_DecodeUTF8(data, size, NULL)
         except UnicodeDecodeError:
-            self.fail(INVALID_TEXT, "text is not UTF-8")
+            self.fail(INVALID_DATA, "text is not UTF-8")
             return 0
         self.handler.text(self, message)
         return 0
@@ -226,7 +282,7 @@ cdef class Connection(WSListener):
         """Answers a close frame, or takes it as the answer to ours; then the TCP connection ends."""
         cdef int code = <int> frame.get_close_code() if frame.payload_size else <int> NORMAL
         self.closing = True
-        self.outbox.flush()
+        self.outbox.drain()
         if not may_be_received(code):
             transport.send_close(<WSCloseCode> PROTOCOL_ERROR, b"the close code is not allowed")
         elif not transport.is_close_frame_sent:
@@ -270,7 +326,7 @@ cdef class Connection(WSListener):
         return 0
 
     cdef int send_close(self, int code, str reason) except -1:
-        self.outbox.flush()
+        self.outbox.drain()
         self.outbox.transport.send_close(<WSCloseCode> code, reason.encode()[:MAX_REASON].decode(errors="ignore"))
         return 0
 

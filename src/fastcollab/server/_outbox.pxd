@@ -1,5 +1,7 @@
 from picows.picows cimport WSMsgType, WSTransport
 
+from ._deflate cimport Codec
+
 
 cdef class Cork:
     cdef:
@@ -10,6 +12,23 @@ cdef class Cork:
     cdef int release(self) except -1
 
 
+cdef class Text:
+    cdef:
+        bytes message
+        bytes framed                 # None until a connection takes it so
+        dict packed                  # by window: the frame in which it is compressed
+
+    cdef bytes plain(self)
+    cdef object packed_for(self, Codec codec)
+
+
+cdef class Packing:
+    cdef:
+        Text text
+        bytes frame                  # None while it is under way
+        list owners                  # of the outboxes that hold it
+
+
 cdef class Outbox:
     cdef:
         WSTransport transport        # None once the connection is gone
@@ -17,8 +36,12 @@ cdef class Outbox:
         Cork cork
         list corked                  # frames that wait for the cork to be drawn; None: none does
         Py_ssize_t corked_size
-        readonly bint writable
+        list held                    # a Packing, and the frames and Packings behind it; None: nothing is held
+        Py_ssize_t held_size
+        bint clear                   # the transport keeps nothing
+        readonly bint writable       # clear, and nothing is held
         Py_ssize_t bound
+        Codec codec                  # None: nothing is compressed
 
     cdef inline bint is_open(self) noexcept:
         return (self.transport is not None and not self.transport.is_close_frame_sent
@@ -26,10 +49,14 @@ cdef class Outbox:
 
     cdef int _write(self, bytes data) except -1
     cdef int flush(self) except -1
+    cdef int drain(self) except -1
+    cdef int send_held(self, bint at_once) except -1
+    cdef bint has_room(self, Py_ssize_t size) except -1
+    cdef bint send(self, Text text, object owner) except -1
     cdef bint send_text(self, bytes frame) except -1
     cdef int send_frame(self, char* payload, Py_ssize_t size) except -1
     cdef int send_raw(self, char* data, Py_ssize_t size) except -1
     cdef int send_binary(self, bytes message) except -1
 
 
-cdef bytes framed(WSMsgType kind, bytes message)
+cdef bytes framed(WSMsgType kind, bytes message, bint compressed=*)

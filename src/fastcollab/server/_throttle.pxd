@@ -10,5 +10,5 @@ cdef class Throttle(Task):
         readonly double capacity
         list waiting                 # of connections that are not read
 
-    cdef double left(self, double tokens, int64_t elapsed, double price) noexcept
+    cdef double filled(self, double tokens, int64_t elapsed) noexcept
     cdef int hold(self, object connection, double tokens, int64_t now) except -1

@@ -27,9 +27,9 @@ cdef class Throttle(Task):
         self.capacity = rate * burst
         self.waiting = []
 
-    cdef double left(self, double tokens, int64_t elapsed, double price) noexcept:
-        """What is left of a connection's tokens, `elapsed` ns after its last frame and after one of this price."""
-        return min(self.capacity, tokens + elapsed * self.rate) - price
+    cdef double filled(self, double tokens, int64_t elapsed) noexcept:
+        """A connection's tokens, `elapsed` ns after it had so many."""
+        return min(self.capacity, tokens + elapsed * self.rate)
 
     cdef int hold(self, object connection, double tokens, int64_t now) except -1:
         """Has the connection be read again (by `connection.unthrottle`) when there are tokens enough."""

@@ -459,17 +459,18 @@ class Dispatcher:
         encoded = {
             participant.user_id: Raw(messages.encode(update, now.unix, room.id)) for participant, update in updates
         }
-        shared: bytes | None = None
+        others: list[Session] = []
         for member in members:
             user_id = member.session.identity.user_id
             if encoded.keys() <= {user_id} or not member.accepts_updates():
                 continue
-            if user_id in encoded:
-                others = [update for who, update in encoded.items() if who != user_id]
-                data = self._encode_batch(others, now.unix, room)
-            else:
-                data = shared = shared or self._encode_batch(list(encoded.values()), now.unix, room)
-            self._send_encoded([member.session], data)
+            if user_id not in encoded:
+                others.append(member.session)
+                continue
+            rest = [update for who, update in encoded.items() if who != user_id]
+            self._send_encoded([member.session], self._encode_batch(rest, now.unix, room))
+        if others:
+            self._send_encoded(others, self._encode_batch(list(encoded.values()), now.unix, room))
 
     def _encode_batch(self, updates: list[Raw], unix: int, room: Room) -> bytes:
         return messages.encode(messages.BatchSent(updates, compressed=False), unix, room.id)

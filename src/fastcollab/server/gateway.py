@@ -42,6 +42,8 @@ from fastcollab.server.drain import Deadline, return_time
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.rooms import Rooms
 from fastcollab.server.settings import (
+    compression,
+    compression_terms,
     document_limits,
     frames_per_second,
     nanoseconds,
@@ -144,6 +146,7 @@ class Gateway:
             path=config.server.path,
             allowed_origins=config.client.allowed_origins,
             allow_query_token=config.auth.allow_query_token,
+            compression=compression_terms(config),
         )
         self._trusted = TrustedProxies(config.server.trusted_proxies, config.server.forwarded_header)
         self._certificates = _certificates(config.tls)
@@ -152,6 +155,7 @@ class Gateway:
             RateTable("connections from one address", rate, config.limits.burst, _ADDRESSES) if rate else None
         )
         self._picows_logger = _PicowsLogger(logging.getLogger("picows"), {})
+        self._compression = compression(config)
         self._registry = MemoryRegistry()
         self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._guard = LimitGuard(config.limits.shadow)
@@ -321,6 +325,7 @@ class Gateway:
         self._run(self._dispatcher.rooms.close())
         await self._end_tasks(deadline.left / 2)
         self._pump.close()
+        self._compression.close()
         await self._backend.close(deadline.left)
         self._run(self.documents.store.close())
         await self._end_tasks(max(deadline.left, _STORE_CLOSES))
@@ -425,6 +430,7 @@ class Gateway:
             client.max_message_bytes,
             client.max_outbound_bytes,
             self._throttle,
+            upgrade.compression and self._compression.codec(upgrade.compression),
         )
         connection.address = address
         return WSUpgradeResponseWithListener(upgrade.response(), connection)

@@ -16,6 +16,8 @@ from urllib.parse import parse_qs
 from multidict import CIMultiDict
 from picows import WSUpgradeRequest, WSUpgradeResponse
 
+from fastcollab.server.extensions import Agreement, CompressionTerms, negotiate
+
 PLAIN = "fastcollab.v1"
 BATCHED = "fastcollab.v1.batch"
 TOKEN_PREFIX = "fastcollab.token."
@@ -27,17 +29,19 @@ class HandshakeSettings:
     path: str
     allowed_origins: Sequence[str]
     allow_query_token: bool
+    compression: CompressionTerms | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """A request that is granted. `subprotocol` is None if the client asked for none, `token` if it sent none, and
-    `previous` if it takes up no earlier connection.
+    """A request that is granted. `subprotocol` is None if the client asked for none, `token` if it sent none,
+    `previous` if it takes up no earlier connection, and `compression` if there is none.
     """
 
     subprotocol: str | None
     token: str | None
     previous: str | None = None
+    compression: Agreement | None = None
 
     @property
     def batched(self) -> bool:
@@ -46,6 +50,8 @@ class Upgrade:
     def response(self) -> WSUpgradeResponse:
         """The answer to the request."""
         headers = {} if self.subprotocol is None else {"Sec-WebSocket-Protocol": self.subprotocol}
+        if self.compression is not None:
+            headers["Sec-WebSocket-Extensions"] = self.compression.header
         response: WSUpgradeResponse = WSUpgradeResponse.create_101_response(headers)
         return response
 
@@ -85,7 +91,10 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
     token = _bearer(headers) or _offered(offered, TOKEN_PREFIX)
     if token is None and settings.allow_query_token:
         token = next(iter(parse_qs(query).get("token", [])), None)
-    return Upgrade(_choose(offered), token, _offered(offered, RESUME_PREFIX))
+    compression = None
+    if settings.compression is not None:
+        compression = negotiate(headers.getall("Sec-WebSocket-Extensions", []), settings.compression)
+    return Upgrade(_choose(offered), token, _offered(offered, RESUME_PREFIX), compression)
 
 
 def _is_request_target(path: bytes) -> bool:

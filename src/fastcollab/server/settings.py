@@ -11,6 +11,8 @@ from fastcollab.core.room import RoomSettings
 from fastcollab.core.session import SessionSettings
 from fastcollab.messages import LimitsInForce
 from fastcollab.ports import Retention
+from fastcollab.server._deflate import Compression
+from fastcollab.server.extensions import CompressionTerms
 
 _MILLISECOND = 1_000_000
 
@@ -77,4 +79,26 @@ def retention(config: Config) -> Retention:
         documents.history_bytes,
         seconds=documents.history_seconds or math.inf,
         results_seconds=documents.results_seconds,
+    )
+
+
+def compression_terms(config: Config) -> CompressionTerms | None:
+    """What clients may agree to; None: nothing is compressed."""
+    compression = config.compression
+    if not compression.enabled:
+        return None
+    return CompressionTerms(
+        compression.server_context_takeover, compression.client_context_takeover, compression.window_bits
+    )
+
+
+def compression(config: Config) -> Compression:
+    section = config.compression
+    return Compression(
+        threshold=section.threshold,
+        large=section.large_bytes,
+        level=section.level,
+        memory_level=section.memory_level,
+        concurrency=section.concurrency,
+        cursors=section.cursors,
     )

@@ -3,10 +3,15 @@
 import socket
 import struct
 import sys
+import zlib
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.server.raw_client import deflated, inflated
 
+from fastcollab.bench._deflate import Inflater, deflated_fixed
 from fastcollab.bench._load import Fleet
 
 FIRST_USER = 1000
@@ -188,8 +193,10 @@ def test_what_is_sent(fleet: Fleet, pair: tuple[socket.socket, socket.socket]) -
         frame = data[number * 32 : number * 32 + 32]
         assert frame[:2] == b"\x82\x9a"
         payload = bytes(byte ^ frame[2 + i % 4] for i, byte in enumerate(frame[6:]))
-        kind, user, x, _, sent_us, *viewport = struct.unpack(">HIffIff", payload)
-        assert (kind, user, x, viewport) == (1, FIRST_USER + 4, number + 1, [100.0, 200.0])
+        kind, user, x, y, sent_us, *viewport = struct.unpack(">HIffIff", payload)
+        assert (kind, user, x, viewport[0]) == (1, FIRST_USER + 4, number + 1, 100)
+        assert 0 <= y < 1000
+        assert 0 <= viewport[1] < 1000
         times.append(sent_us)
     assert times == sorted(times)
     assert times[-1] < 100_000
@@ -286,3 +293,78 @@ def test_refused_calls(fleet: Fleet, pair: tuple[socket.socket, socket.socket]) 
         fleet.attach(0, pair[1].fileno())
     with pytest.raises(OSError, match="descriptor"):
         fleet.attach(1, 10**6)
+
+
+def packed(payload: bytes, opcode: int = 0x2) -> bytes:
+    return server_frame(deflated(payload), opcode, first=0xC0 | opcode)
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_compressed_messages_count_as_what_they_are(
+    fleet: Fleet, pair: tuple[socket.socket, socket.socket], history: bool
+) -> None:
+    ours, _ = pair
+    fleet.attach(0, ours.fileno(), inflater=Inflater(history))
+    messages = [batch(record(1, 1), record(2, 1)), batch(record(1, 2)), batch(record(1, 2)), batch(record(1, 3))]
+    compressor = zlib.compressobj(wbits=-15)
+    for message in messages:
+        data = deflated(message)
+        if history:
+            data = (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        fleet.feed(0, server_frame(data, first=0xC2))
+    fleet.feed(0, server_frame(batch(record(2, 2))))
+    assert (fleet.delivered, fleet.stale, fleet.malformed, fleet.disconnects) == (5, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        server_frame(b"\xff\xff\xff", first=0xC2),
+        server_frame(deflated(bytes(1 << 25)), first=0xC2),
+        server_frame(b"", first=0xC9),
+        server_frame(b"", first=0xA2),
+        server_frame(b"", first=0xE2),
+    ],
+)
+def test_what_is_wrongly_compressed_ends_the_connection(
+    fleet: Fleet, pair: tuple[socket.socket, socket.socket], frame: bytes
+) -> None:
+    ours, _ = pair
+    fleet.attach(0, ours.fileno(), inflater=Inflater(history=False))
+    fleet.feed(0, frame)
+    assert (fleet.malformed, fleet.disconnects) == (1, 1)
+
+
+def test_without_agreement_nothing_is_compressed(fleet: Fleet, pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    fleet.attach(0, ours.fileno())
+    fleet.drive(0.02)
+    assert theirs.recv(65536)[0] == 0x82
+    fleet.feed(0, packed(batch(record(1, 1))))
+    assert (fleet.malformed, fleet.disconnects) == (1, 1)
+
+
+def test_cursors_are_sent_compressed(fleet: Fleet, pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    fleet.attach(0, ours.fileno(), inflater=Inflater(history=False))
+    fleet.drive(0.1)
+    data = theirs.recv(65536)
+    sequence = 0
+    while data:
+        size = data[1] & 0x7F
+        assert (data[0], data[1] & 0x80) == (0xC2, 0x80)
+        payload = bytes(byte ^ data[2 + (index & 3)] for index, byte in enumerate(data[6 : 6 + size]))
+        kind, user, x, y, *_ = struct.unpack(">HIffIff", inflated(payload))
+        sequence += 1
+        assert (kind, user, x) == (1, FIRST_USER, sequence)
+        assert 0 <= y < 1000
+        data = data[6 + size :]
+    assert sequence == fleet.sent > 2
+
+
+@given(st.binary(max_size=300))
+def test_the_fixed_code_is_what_zlib_understands(data: bytes) -> None:
+    written = deflated_fixed(data)
+    assert len(written) <= len(data) + len(data) // 8 + 4
+    assert inflated(written) == data
+    assert Inflater(history=False).inflated(written) == data

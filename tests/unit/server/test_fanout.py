@@ -1,10 +1,12 @@
-"""The interval between two flushes: by the size of the room, and longer under load (B8)."""
+"""Flushes: the interval between two, by size of the room and load (B8), and which are compressed (Z7)."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
-from fastcollab.server._fanout import FlushPacer
+from fastcollab.server._fanout import FlushPacer, Thrift
 
 MILLISECOND = 1_000_000
 SHORTEST = MILLISECOND
@@ -92,3 +94,20 @@ def test_a_single_long_flush_after_a_quiet_spell_is_no_load(pacer: FlushPacer) -
     load.now += 10_000 * MILLISECOND
     pacer.tell(load.now - 50 * MILLISECOND, load.now)
     assert pacer.stretch == 1
+
+
+def test_a_room_whose_batches_do_not_get_shorter_is_left_alone_for_longer_and_longer_Z7() -> None:
+    thrift = Thrift()
+    tried = [flush for flush in range(6000) if thrift.tries() and not thrift.pays(1000, 900)]
+    pauses = [later - earlier - 1 for earlier, later in pairwise(tried)]
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, *[1024] * 4]
+
+
+def test_one_batch_that_gets_shorter_ends_that_Z7() -> None:
+    thrift = Thrift()
+    tried = [thrift.tries() and thrift.pays(1000, 900) for _ in range(1 + 1 + 1 + 2)]
+    assert not any(tried)
+    assert [thrift.tries() and thrift.pays(1000, 899) for _ in range(100)] == [True] * 100
+    assert not thrift.pays(1000, 900)
+    assert not thrift.tries()
+    assert thrift.tries()
