@@ -238,12 +238,12 @@ async def test_what_comes_out_of_compressed_messages_is_paid_for_Z4_L3(
     start_gateway: StartGateway, clients: Clients
 ) -> None:
     """A flood of bombs, of which each takes a hundred times the time that it takes to be sent."""
-    settings = {**GENEROUS, "limits.frames": 200, "limits.burst": 1, "client.max_message_bytes": LIMIT}
+    settings = {**GENEROUS, "limits.frames": 1000, "limits.burst": 1, "client.max_message_bytes": LIMIT}
     gateway = await start_gateway(settings)
     bystanders = await Bystanders.enter(gateway, clients, "r", "s")
     eve = await clients.raw(gateway, "eve", "r", headers=OFFER)
     began = time.monotonic()
-    count = 3 * 200 * 2048 // LIMIT  # tokens for three seconds, of which one second's are there
+    count = 8  # tokens for four seconds, of which one second's are there, and two may be read at once
     eve.send(*[frame(TEXT, bomb(2 << 20), rsv=COMPRESSED)] * count)
     await bystanders.notice_nothing()
     for _ in range(count):
