@@ -220,6 +220,19 @@ class AuthConfig(Section):
     connect_timeout: float = Field(default=10.0, gt=0, le=300)
     """Seconds until a connection without a token must have sent `connect`."""
 
+    expiry_notice: float = Field(default=60.0, ge=0, le=86_400)
+    """Seconds before the end of its token at which a client is told."""
+
+    validation_interval: float = Field(default=300.0, ge=0.1, le=86_400)
+    """Seconds after which it is looked again whether a connection's token was revoked, and what its user may do in
+    its rooms.
+    """
+
+    max_token_lifetime: float = Field(default=0.0, ge=0, le=315_360_000)
+    """Longest time in seconds from a token's `iat` to its `exp`. One that is valid for longer, or has no `iat`, is
+    refused, and revocations are forgotten after this time; 0: no limit, and those of users are kept for ever.
+    """
+
     @field_validator("algorithms")
     @classmethod
     def _check_algorithms(cls, algorithms: tuple[str, ...]) -> tuple[str, ...]:
