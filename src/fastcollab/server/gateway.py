@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
@@ -53,6 +53,9 @@ from fastcollab.server.settings import (
 )
 from fastcollab.server.validation import Validation
 from fastcollab.tls import CertificateError
+
+if TYPE_CHECKING:
+    from fastcollab.server.jwks_source import JwksSource
 
 log = get_logger(__name__)
 
@@ -147,7 +150,12 @@ class Gateway:
         self._draining = False
         self._leaving = 0  # how many connections there were when it began to stop
         self._closed = asyncio.Event()
-        self._verifier = TokenVerifier(config.auth)
+        self._keys: JwksSource | None = None
+        if config.auth.jwks_url is not None:
+            from fastcollab.server.jwks_source import JwksSource
+
+            self._keys = JwksSource(config.auth)
+        self._verifier = TokenVerifier(config.auth, self._keys)
         self._handshake = HandshakeSettings(
             path=config.server.path,
             allowed_origins=config.client.allowed_origins,
@@ -238,6 +246,8 @@ class Gateway:
             upgrade=self._websocket,
         )
         try:
+            if self._keys is not None:
+                await self._keys.start()
             # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
             self._server = await asyncio.get_running_loop().create_server(
                 self._reception, config.server.host, config.server.port, backlog=_ACCEPT_BACKLOG
@@ -245,6 +255,8 @@ class Gateway:
         except BaseException:
             self._pump.close()
             dispatcher.validation.close()
+            if self._keys is not None:
+                await self._keys.close()
             await self._backend.close(0)
             await store.close()
             raise
@@ -338,6 +350,8 @@ class Gateway:
             connection.abort()
         await self._dispatcher.all_closed.wait()
         self._dispatcher.validation.close()
+        if self._keys is not None:
+            await self._keys.close()
         await deadline.wait(self._reception.idle, _LAST_HANDSHAKES)
         self._reception.close()
         for timer in (self._sweeper, self._tidier, self._certificates):
