@@ -14,6 +14,7 @@ from fastcollab.core.instant import Instant
 from fastcollab.core.limit_guard import LimitGuard, UserRates
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
+from fastcollab.core.revocation import TokenMarks
 from fastcollab.core.room import Room, RoomSettings
 from fastcollab.core.session import Identity, Session, SessionSettings
 
@@ -56,9 +57,15 @@ def message(kind: str, payload: Any, /, **fields: Any) -> Any:
     return messages.decode(json.dumps(envelope(kind, payload, **fields)))
 
 
+def marks(user_id: str = "ada", **others: Any) -> TokenMarks:
+    """What a token of the user, an hour before it expires, can be revoked by; `others` replace some of it."""
+    now = START.unix / 1000
+    return TokenMarks(user_id, f"token of {user_id}", None, now, now + 3600)._replace(**others)
+
+
 def identity(user_id: str = "ada", numeric_id: int | None = None, name: str | None = None) -> Identity:
     number = sum(user_id.encode()) if numeric_id is None else numeric_id
-    return Identity(user_id, number, name or user_id.title(), "#c92a2a", None, START.unix / 1000 + 3600)
+    return Identity(user_id, number, name or user_id.title(), "#c92a2a", None, marks(user_id))
 
 
 def new_session(limits: messages.LimitsInForce = LIMITS, rates: UserRates | None = None) -> Session:

@@ -17,6 +17,7 @@
     │   ├── ChecksumFailed        3003
     │   ├── InternalError         5001
     │   └── ServiceUnavailable    5002
+    │       ├── AuthenticationUnavailable   closes the connection
     │       └── GatewayStopping   closes the connection
     ├── ConnectionClosed          a client's connection ended (``client``)
     ├── HandshakeRefused          a client's upgrade was answered with another status than 101
@@ -168,6 +169,12 @@ class InternalError(ProtocolError):
 
 class ServiceUnavailable(ProtocolError):
     code = ErrorCode.SERVICE_UNAVAILABLE
+
+
+class AuthenticationUnavailable(ServiceUnavailable):
+    """Whether a token is good cannot be said now; without one there is no use in the connection."""
+
+    recoverable = False
 
 
 class GatewayStopping(ServiceUnavailable):

@@ -49,6 +49,7 @@ RoomId = Annotated[str, Meta(min_length=1, max_length=128, pattern=_NAME_PATTERN
 UserId = Annotated[str, Meta(min_length=1, max_length=128, pattern=_NAME_PATTERN)]
 Color = Annotated[str, Meta(max_length=80, pattern=_COLOR_PATTERN)]
 DisplayName = Annotated[str, Meta(max_length=128)]
+Token = Annotated[str, Meta(max_length=16_384)]
 ShortText = Annotated[str, Meta(max_length=128)]
 Version = Annotated[int, Meta(ge=0, le=_MAX_SAFE_INTEGER)]
 Milliseconds = (
@@ -77,7 +78,7 @@ class _Inbound(Struct, rename="camel", tag_field="type", kw_only=True, frozen=Tr
 
 
 class ConnectPayload(_Payload, frozen=True):
-    token: Annotated[str, Meta(max_length=16_384)]
+    token: Token
     device_id: ShortText
     client_version: ShortText
     connection_id: ShortText | None = None
@@ -85,6 +86,14 @@ class ConnectPayload(_Payload, frozen=True):
 
 class Connect(_Inbound, tag="connect", frozen=True):
     payload: ConnectPayload
+
+
+class RefreshTokenPayload(_Payload, frozen=True):
+    token: Token
+
+
+class RefreshToken(_Inbound, tag="refresh_token", frozen=True):
+    payload: RefreshTokenPayload
 
 
 class JoinRoomPayload(_Payload, frozen=True):
@@ -218,6 +227,7 @@ class Ping(_Inbound, tag="ping", frozen=True):
 
 ClientMessage = (
     Connect
+    | RefreshToken
     | JoinRoom
     | LeaveRoom
     | ActivateRoom
@@ -345,6 +355,18 @@ class Connected(ServerPayload, frozen=True):
     resumed: bool
 
 
+class TokenExpiring(ServerPayload, frozen=True):
+    """The time is that of the token's `exp`, Unix time in ms."""
+
+    expires_at: int
+
+
+class TokenRefreshed(ServerPayload, frozen=True):
+    """As :class:`TokenExpiring`, of the new token."""
+
+    expires_at: int
+
+
 class Cursor(_Payload, frozen=True):
     x: float
     y: float
@@ -406,6 +428,11 @@ class RoomJoined(ServerPayload, frozen=True):
 
 class RoomLeft(ServerPayload, frozen=True):
     room_id: str
+
+
+class PermissionChanged(ServerPayload, frozen=True):
+    room_id: str
+    permission: str
 
 
 class UserJoined(ServerPayload, frozen=True):
@@ -495,8 +522,11 @@ class BatchSent(ServerPayload, frozen=True):
 
 _TYPES: dict[type[ServerPayload], str] = {
     Connected: "connected",
+    TokenExpiring: "token_expiring",
+    TokenRefreshed: "token_refreshed",
     RoomJoined: "room_joined",
     RoomLeft: "room_left",
+    PermissionChanged: "permission_changed",
     UserJoined: "user_joined",
     UserLeft: "user_left",
     PresenceUpdate: "presence_update",

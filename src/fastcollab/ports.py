@@ -16,6 +16,7 @@ import msgspec
 
 from fastcollab.core.document import Author, Committed
 from fastcollab.core.permissions import Permission
+from fastcollab.core.revocation import Revocation, TokenMarks
 from fastcollab.errors import FastcollabError
 
 
@@ -50,6 +51,37 @@ class ConnectionRegistry(Protocol):
 
     async def leave(self, user_id: str, connection_id: str, room_id: str) -> None:
         """Counts a connection out of a room. That it is not in there is no error."""
+        ...
+
+
+class Revocations(Protocol):
+    """Which tokens were revoked before they expired (S12).
+
+    Whoever asks after :meth:`revoke` has returned is told so: in this process, in others, and after a restart, as far
+    as the engine is durable. Until then it may be either.
+    """
+
+    async def revoke(self, revocation: Revocation) -> None:
+        """Adds a revocation; one of the same subject is joined with those before it, and never taken back.
+
+        If it raises :class:`~fastcollab.errors.ServiceUnavailable`, it holds in this process already, and the call is
+        to be made again.
+        """
+        ...
+
+    async def is_revoked(self, token: TokenMarks) -> bool:
+        """Whether a revocation covers the token."""
+        ...
+
+    def subscribe(self, told: Callable[[Revocation], None]) -> Callable[[], None]:
+        """Has `told` called for each revocation from now on, wherever it was made, on the event loop, and not before
+        :meth:`is_revoked` knows of it; for one that is made in this process, before :meth:`revoke` returns. To call
+        what is returned ends that.
+        """
+        ...
+
+    async def forget(self, now: int) -> None:
+        """Forgets revocations whose `until` is before `now` (Unix time, ms)."""
         ...
 
 

@@ -36,7 +36,7 @@ def pytest_asyncio_loop_factories(config: object, item: object) -> dict[str, Any
 def make_token() -> MakeToken:
     """A token for a user, with more claims by keyword; `secret=` signs it with another key."""
 
-    def make(user: str, *, secret: str = SECRET, ttl: float = 60, **claims: Any) -> str:
+    def make(user: str, *, secret: str = SECRET, ttl: float = 3600, **claims: Any) -> str:
         return jwt.encode({"sub": user, "exp": time.time() + ttl, **claims}, secret, "HS256")
 
     return make

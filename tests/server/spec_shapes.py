@@ -134,6 +134,9 @@ PAYLOADS: dict[str, Shape] = {
             "limits": Shape(dict.fromkeys(_LIMIT_NAMES, _number)),
         }
     ),
+    "token_expiring": Shape({"expiresAt": _integer}),
+    "token_refreshed": Shape({"expiresAt": _integer}),
+    "permission_changed": Shape({"roomId": _text, "permission": lambda value: value in ("read", "write", "admin")}),
     "room_joined": Shape(
         {
             "roomId": _text,
@@ -177,6 +180,7 @@ CONCERNING_A_ROOM = frozenset(
     (
         "room_joined",
         "room_left",
+        "permission_changed",
         "user_joined",
         "user_left",
         "presence_update",

@@ -16,9 +16,10 @@ from fastcollab.core.document import DocumentLimits
 from fastcollab.core.limit_guard import LimitGuard
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
+from fastcollab.core.revocation import TokenMarks
 from fastcollab.core.room import Room, RoomSettings
 from fastcollab.core.session import SessionSettings
-from fastcollab.engines.memory import MemoryRegistry
+from fastcollab.engines.memory import MemoryRegistry, MemoryRevocations
 from fastcollab.ports import DocumentStore, Retention
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._outbox import Cork
@@ -29,6 +30,7 @@ from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.rooms import Rooms
+from fastcollab.server.validation import Validation
 
 #: Seconds for which a lost participant is waited for.
 GRACE = 10.0
@@ -37,8 +39,10 @@ _PLENTY = {"operations": 10**6, "messages": 10**6, "connections": 100}
 
 
 class _Verifier:
-    def verify(self, token: str) -> Claims:
-        return Claims(token, token.title(), "#c92a2a", {"*": Permission.WRITE}, float("inf"))
+    async def authenticate(self, token: str) -> Claims:
+        return Claims(
+            token, token.title(), "#c92a2a", {"*": Permission.WRITE}, TokenMarks(token, token, None, 0, 2**43)
+        )
 
 
 def _nobody(room_id: str) -> None:
@@ -69,16 +73,20 @@ class GatewayProcess:
         cork = Cork()
         self._pump = Pump(machine, cork)
         in_force = {field: getattr(LIMITS, field) for field in LIMITS.__struct_fields__} | _PLENTY
+        access = Access(Permission.WRITE)
         self.dispatcher = dispatcher = Dispatcher(
             MemoryRegistry(),
             _Verifier(),  # type: ignore[arg-type]
             SessionSettings(type(LIMITS)(**in_force), heartbeat_interval=25_000),
-            access=Access(Permission.WRITE),
+            access=access,
             guard=LimitGuard(),
             default_document_type="text",
             cork=cork,
             grace_period=int(GRACE * SECOND),
             run=machine.run,
+        )
+        dispatcher.validation = Validation(
+            access, MemoryRevocations(), sessions=tuple, carry_out=dispatcher.carry_out, run=machine.run
         )
         self.documents = dispatcher.documents = Documents(store, limits, retention)
         self.rooms = dispatcher.rooms = _Rooms(

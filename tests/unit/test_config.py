@@ -40,9 +40,16 @@ server.shutdown_timeout = 10.0
 server.reconnect_rate = 500.0
 tls.reload_interval = 60.0
 auth.algorithms = ["HS256"]
+auth.jwks_allow_http = false
+auth.jwks_refresh_interval = 300.0
+auth.jwks_min_interval = 10.0
+auth.jwks_max_age = 86400.0
 auth.leeway = 0.0
 auth.allow_query_token = false
 auth.connect_timeout = 10.0
+auth.expiry_notice = 60.0
+auth.validation_interval = 300.0
+auth.max_token_lifetime = 0.0
 client.allowed_origins = ["*"]
 client.max_message_bytes = 1048576
 client.max_outbound_bytes = 8388608
@@ -104,7 +111,7 @@ log.format = "auto"
 """
 PROMISED_UNSET = {
     *("tls.certificate_file", "tls.key_file"),
-    *("auth.secret", "auth.public_key_file", "auth.issuer", "auth.audience"),
+    *("auth.secret", "auth.public_key_file", "auth.jwks_url", "auth.issuer", "auth.audience"),
     *("backend.load_url", "backend.save_url", "backend.permission_url", "backend.profile_url", "backend.secret"),
 }
 
@@ -592,6 +599,70 @@ def test_public_keys(tmp_path: Path) -> None:
     assert config.auth.public_key_file == path
     assert not config.auth.uses_shared_secret
     config.require_key()
+
+
+JWKS = "https://id.example.com/.well-known/jwks.json"
+
+
+def jwks(url: str, **auth: object) -> Config:
+    return Config(auth={"algorithms": ["ES256"], "jwks_url": url} | auth)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        JWKS,
+        "http://localhost/k",
+        "http://localhost:8000",
+        "http://127.0.0.1:9/k",
+        "http://127.1.2.3/k",
+        "http://[::1]:9/k",
+    ],
+)
+def test_addresses_of_keys(url: str) -> None:
+    config = jwks(url)
+    assert config.auth.jwks_url == url
+    config.require_key()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "id.example.com", "ftp://id.example.com/k", "https://", "file:///etc/passwd", "https://[::1", "https://a b/"],
+)
+def test_what_is_no_address_of_keys(url: str) -> None:
+    (problem,) = problems_of(lambda: jwks(url))
+    assert problem.startswith("auth.jwks_url must be an address such as https://")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://id.example.com/k", "http://10.0.0.1/k", "http://127.0.0.1.evil.example/k", "http://localhost.evil/k"),
+        *("http://127.0.0.1@evil.example/k", "http://0.0.0.0/k", "http://[::2]/k"),
+    ],
+)
+def test_keys_do_not_come_over_an_open_network_unless_that_is_meant(url: str) -> None:
+    (problem,) = problems_of(lambda: jwks(url))
+    assert problem.startswith("auth.jwks_allow_http must be true for an auth.jwks_url that begins with http://")
+    assert jwks(url, jwks_allow_http=True).auth.jwks_url == url
+
+
+def test_there_is_one_source_of_keys(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_text("-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n")
+    (problem,) = problems_of(lambda: jwks(JWKS, public_key_file=path))
+    assert problem.startswith("auth.jwks_url is set beside auth.public_key_file")
+    (problem,) = problems_of(lambda: jwks(JWKS, algorithms=["HS256"], secret=SECRET))
+    assert problem.startswith("auth.jwks_url is of no use with the shared-secret algorithms HS256")
+    (problem,) = problems_of(lambda: jwks(JWKS, jwks_refresh_interval=600, jwks_max_age=599))
+    assert problem.startswith("auth.jwks_max_age must be at least auth.jwks_refresh_interval")
+
+
+def test_a_password_in_an_address_is_not_shown() -> None:
+    (problem,) = problems_of(lambda: jwks("ftp://user:hunter2@id.example.com/"))
+    assert "hunter2" not in problem
+    (problem,) = problems_of(lambda: jwks("http://user:hunter2@id.example.com/"))
+    assert "hunter2" not in problem
 
 
 def test_a_gateway_needs_a_key() -> None:

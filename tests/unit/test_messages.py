@@ -19,6 +19,7 @@ from fastcollab.errors import ErrorCode, InvalidMessage, RateLimited
 # One payload of each type from clients, with all of its fields.
 PAYLOADS: dict[str, dict[str, Any]] = {
     "connect": {"token": "a.b.c", "deviceId": "phone", "clientVersion": "1.2", "connectionId": "c1"},
+    "refresh_token": {"token": "a.b.c"},
     "join_room": {"roomId": "plans", "lastSyncVersion": 4, "epoch": "e1", "documentType": "text"},
     "leave_room": {"roomId": "plans"},
     "activate_room": {"roomId": "plans"},
@@ -61,6 +62,9 @@ FIELDS: list[tuple[str, str, Any, bool]] = [
     ("connect", "token", "x" * 16_385, False),
     ("connect", "token", "", True),
     ("connect", "token", None, False),
+    ("refresh_token", "token", "x" * 16_384, True),
+    ("refresh_token", "token", "x" * 16_385, False),
+    ("refresh_token", "token", None, False),
     ("connect", "deviceId", "x" * 128, True),
     ("connect", "deviceId", "x" * 129, False),
     ("connect", "clientVersion", "x" * 129, False),
@@ -417,6 +421,12 @@ SENT: dict[str, tuple[messages.ServerPayload, dict[str, Any]]] = {
             "version": 2,
             "transformedVersion": 4,
         },
+    ),
+    "token_expiring": (messages.TokenExpiring(5), {"expiresAt": 5}),
+    "token_refreshed": (messages.TokenRefreshed(5), {"expiresAt": 5}),
+    "permission_changed": (
+        messages.PermissionChanged("plans", "read"),
+        {"roomId": "plans", "permission": "read"},
     ),
     "ack": (messages.Ack("m", 4), {"messageId": "m", "version": 4}),
     "event": (

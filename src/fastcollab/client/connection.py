@@ -24,7 +24,7 @@ from fastcollab.client.reconnection import ReconnectPolicy
 from fastcollab.client.rejoining import Rejoining
 from fastcollab.client.requests import Request, error_from_wire
 from fastcollab.client.room import Room
-from fastcollab.errors import CloseCode, ConnectionClosed, FastcollabError, VersionMismatch
+from fastcollab.errors import CloseCode, ConnectionClosed, FastcollabError, NoPermission, VersionMismatch
 
 MAX_MESSAGE_BYTES = 64 * 2**20  # a whole document fits
 
@@ -34,15 +34,17 @@ _logger = logging.getLogger(__name__)
 class CollaborativeClient(Link):
     """A connection to a gateway, as an asynchronous context manager or through ``connect`` and ``disconnect``.
 
-    ``token`` is a JWT, or a function, which may be a coroutine function, that returns one for each connection. It is
-    sent in the handshake, or, with ``handshake_token=False``, in a ``connect`` message. ``batch`` asks for batched
+    ``token`` is a JWT, or a function, which may be a coroutine function, that returns one for each connection, and
+    another one before that expires. It is sent in the handshake, or, with ``handshake_token=False``, in a ``connect``
+    message. ``batch`` asks for batched
     binary frames. A gateway that is silent for ``heartbeat`` seconds is pinged, and given up after as many again.
     ``max_message_bytes`` bounds what is accepted from it; ``compression`` offers to compress long messages. One in
     ``checksum_every`` operations, in each room, carries a checksum, by which a copy that has parted is found and
     healed; 0 is for none. ``ssl_context`` is for ``wss://``, where the certificate authorities of the system are not
     the ones to trust.
 
-    Events: ``status`` (``Status``, when it changes), ``reconnecting`` (``Retry``, before each attempt), ``closed``
+    Events: ``status`` (``Status``, when it changes), ``reconnecting`` (``Retry``, before each attempt),
+    ``token_expiring`` (the Unix time in seconds, when a token expires that is no function), ``closed``
     (``ConnectionClosed``, when it has ended for good), ``error`` (``ProtocolError`` for which no call waits).
 
     A connection that is lost is made again by itself, unless its close code says that this is of no use (X3); how long
@@ -194,8 +196,10 @@ class CollaborativeClient(Link):
                 self._room_joined(payload)
             case "room_left":
                 self._room_left(payload["roomId"])
-            case "pong":
-                self._requests.answer("pong", None, payload)
+            case "pong" | "token_refreshed":
+                self._requests.answer(kind, None, payload)
+            case "token_expiring":
+                self._token_expiring(payload["expiresAt"] / 1000)
             case "document" | "history":
                 self._requests.acknowledge(payload["messageId"], payload)
             case _:
@@ -216,6 +220,8 @@ class CollaborativeClient(Link):
                 room.participant_left(payload)
             case "event":
                 room.event_received(payload)
+            case "permission_changed":
+                room.permission_changed(payload["permission"])
             # Types that this version does not know are those of a newer gateway, and harmless.
 
     def _room_joined(self, payload: dict[str, Any]) -> None:
@@ -257,7 +263,9 @@ class CollaborativeClient(Link):
             message_id = self._requests.oldest_id or message_id
         if self._requests.refuse(message_id, error):
             return
-        if isinstance(error, VersionMismatch) and not message_id and room_id in self.rooms:
+        if isinstance(error, NoPermission) and not message_id and room_id in self.rooms:
+            self.rooms[room_id].expelled(error)
+        elif isinstance(error, VersionMismatch) and not message_id and room_id in self.rooms:
             self.rooms[room_id].made_anew(error)
         elif not any(room.operation_refused(message_id, error) for room in self.rooms.values()):
             self._active.activation_refused(message_id)

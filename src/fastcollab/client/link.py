@@ -63,6 +63,7 @@ class Link(Emitter):
         self._lost_session: Session | None = None  # of the connection before this one, if it was lost
         self._retry_after: float | None = None  # what the gateway has said in an error that ends the connection
         self._connecting: asyncio.Task[Any] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
         self._closed: asyncio.Future[ConnectionClosed] | None = None
 
     # For subclasses
@@ -222,6 +223,9 @@ class Link(Emitter):
 
     def _let_go(self, reason: ConnectionClosed) -> None:
         self._socket = self._session = None
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            self._refreshing = None
         self._connection_ended()
         self._requests.fail(reason)
 
@@ -323,6 +327,30 @@ class Link(Emitter):
     async def _drain(self) -> None:
         """Waits until the gateway has read enough that more may be sent."""
         await self._open_socket().drain()
+
+    # The token
+
+    async def refresh_token(self, token: str) -> float:
+        """Has the connection go on with another token of the same user, and returns when that expires (Unix time, s).
+
+        Raises NotAuthenticated if it is not good: the connection goes on with the one that it has.
+        """
+        answer = await self.request("refresh_token", {"token": token}, answer="token_refreshed")
+        expires_at: int = answer["expiresAt"]
+        return expires_at / 1000
+
+    def _token_expiring(self, expires_at: float) -> None:
+        if not callable(self._token):
+            self.emit("token_expiring", expires_at)
+        elif self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
+
+    async def _refresh(self) -> None:
+        try:
+            await self.refresh_token(await fetch(self._token))
+        except Exception as error:
+            # The gateway ends the connection when the time has come, and the next one asks for a token again.
+            _logger.warning("no new token for %s: %r", self._handshake.url, error)
 
     # Receiving
 

@@ -13,6 +13,7 @@ operation            ``RemoteOperation``: how others changed ``document.content`
 rejected             ``Rejection``: own operations that were given up
 reset                ``ClientDocument``, whose content was replaced as a whole
 event                ``CustomEvent``
+permission           ``str``: what one may do here from now on, ``none`` if the room is lost
 error                ``ProtocolError`` about this room that no call waits for
 ==================== ============================================================
 
@@ -36,7 +37,7 @@ from fastcollab.client.past import PastOperation, content_from_wire
 from fastcollab.client.roster import CURSOR, Roster
 from fastcollab.client.status import Status
 from fastcollab.client.synchronizer import Synchronizer
-from fastcollab.errors import FastcollabError, ProtocolError, VersionMismatch
+from fastcollab.errors import FastcollabError, NoPermission, ProtocolError, VersionMismatch
 
 MAX_COORDINATE = 2.0**24
 
@@ -68,7 +69,8 @@ class CustomEvent(NamedTuple):
 class Room(Emitter):
     """One room; made by ``CollaborativeClient.join_room``.
 
-    ``permission`` is ``read``, ``write`` or ``admin``; ``handle`` is the room's number in batched frames.
+    ``permission`` is ``read``, ``write`` or ``admin``, and ``none`` when the room is lost; ``handle`` is the room's
+    number in batched frames.
     """
 
     def __init__(
@@ -298,6 +300,17 @@ class Room(Emitter):
         self._synchronizer.suspend(reason)
         self._update_status()
         self.close_streams()
+
+    def permission_changed(self, permission: str) -> None:
+        """What this client may do here is something else from now on."""
+        self.permission = permission
+        self.emit("permission", permission)
+
+    def expelled(self, error: NoPermission) -> None:
+        """This client may not be here any more; what is pending stays in the document."""
+        self.permission_changed("none")
+        self.emit("error", error)
+        self.suspend(error)
 
     def operation_received(self, payload: dict[str, Any]) -> None:
         operation, version = payload["operation"], payload["transformedVersion"]

@@ -117,9 +117,12 @@ class Config(BaseSettings):
         if self.auth.uses_shared_secret and self.auth.secret is None:
             key = "auth.secret"
             how = f"set {environment_variable(key)} in the environment, for example to `openssl rand -hex 32`"
-        elif not self.auth.uses_shared_secret and self.auth.public_key_file is None:
+        elif not self.auth.uses_shared_secret and self.auth.public_key_file is None and self.auth.jwks_url is None:
             key = "auth.public_key_file"
-            how = f"name the PEM file of the public key there, or in {environment_variable(key)}"
+            how = (
+                f"name the PEM file of the public key there, or in {environment_variable(key)}, "
+                "or the address of a key set in auth.jwks_url"
+            )
         else:
             return
         needed_for = ", ".join(self.auth.algorithms)

@@ -14,9 +14,10 @@ that begins with the key of the setting: "fanout.max_interval_ms must be at leas
 import json
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
 
@@ -69,6 +70,22 @@ def _usable(use: Callable[[], object]) -> None:
         use()
     except CertificateError as error:
         raise ValueError(f"names {error}") from None
+
+
+def _host(url: str) -> str:
+    """The host that an address names; empty: it names none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _is_local(url: str) -> bool:
+    """Whether an HTTP address is of this machine."""
+    try:
+        return ip_address(_host(url)).is_loopback
+    except ValueError:
+        return _host(url) == "localhost"
 
 
 class Section(BaseModel):
@@ -205,6 +222,25 @@ class AuthConfig(Section):
     public_key_file: Path | None = None
     """PEM file with the public key that tokens of the public-key algorithms are checked with."""
 
+    jwks_url: str | None = None
+    """Address of a JSON Web Key Set, in place of `public_key_file`: where who signs tokens publishes the public
+    keys, such as `https://id.example.com/.well-known/jwks.json`.
+    """
+
+    jwks_allow_http: bool = False
+    """Accept a `jwks_url` that begins with `http://` and is not of this machine: whoever can change what comes
+    over that network can sign tokens.
+    """
+
+    jwks_refresh_interval: float = Field(default=300.0, ge=1, le=86_400)
+    """Seconds after which the keys are fetched again, so that those which are withdrawn are not used any longer."""
+
+    jwks_min_interval: float = Field(default=10.0, gt=0, le=3600)
+    """Seconds from one fetch to the next that a token brings about which names an unknown key, however many do."""
+
+    jwks_max_age: float = Field(default=86_400.0, ge=1, le=31_536_000)
+    """Seconds for which the keys are used while they cannot be fetched again."""
+
     issuer: str | None = Field(default=None, min_length=1)
     """The `iss` that a token must have; not set: any."""
 
@@ -219,6 +255,19 @@ class AuthConfig(Section):
 
     connect_timeout: float = Field(default=10.0, gt=0, le=300)
     """Seconds until a connection without a token must have sent `connect`."""
+
+    expiry_notice: float = Field(default=60.0, ge=0, le=86_400)
+    """Seconds before the end of its token at which a client is told."""
+
+    validation_interval: float = Field(default=300.0, ge=0.1, le=86_400)
+    """Seconds after which it is looked again whether a connection's token was revoked, and what its user may do in
+    its rooms.
+    """
+
+    max_token_lifetime: float = Field(default=0.0, ge=0, le=315_360_000)
+    """Longest time in seconds from a token's `iat` to its `exp`. One that is valid for longer, or has no `iat`, is
+    refused, and revocations are forgotten after this time; 0: no limit, and those of users are kept for ever.
+    """
 
     @field_validator("algorithms")
     @classmethod
@@ -259,6 +308,36 @@ class AuthConfig(Section):
         if not re.search(rb"-----BEGIN (RSA )?PUBLIC KEY-----", text):
             raise ValueError(f"names {path}, which has no public key in PEM form (BEGIN PUBLIC KEY)")
         return path
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _check_jwks_url(cls, url: str | None, info: ValidationInfo) -> str | None:
+        if url is None:
+            return None
+        # An address may carry a password, so it is not repeated.
+        if not _HTTP_URL.fullmatch(url) or not _host(url):
+            raise ValueError("must be an address such as https://id.example.com/.well-known/jwks.json")
+        algorithms: tuple[str, ...] = info.data.get("algorithms", ())
+        if any(name in HMAC_KEY_BYTES for name in algorithms):
+            raise ValueError(f"is of no use with the shared-secret algorithms {', '.join(algorithms)}")
+        if info.data.get("public_key_file") is not None:
+            raise ValueError("is set beside auth.public_key_file: only one of them can say which keys are good")
+        return url
+
+    @field_validator("jwks_allow_http")
+    @classmethod
+    def _check_jwks_scheme(cls, allowed: bool, info: ValidationInfo) -> bool:
+        url = info.data.get("jwks_url")
+        if url is not None and not allowed and url.startswith("http:") and not _is_local(url):
+            raise ValueError(
+                "must be true for an auth.jwks_url that begins with http:// and is not of this machine; better is https"
+            )
+        return allowed
+
+    @field_validator("jwks_max_age")
+    @classmethod
+    def _check_jwks_age(cls, age: float, info: ValidationInfo) -> float:
+        return _at_least(age, info, "jwks_refresh_interval", "auth")
 
     @property
     def uses_shared_secret(self) -> bool:

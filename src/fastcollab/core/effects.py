@@ -2,7 +2,7 @@
 
 A method of the core returns a list of these; the shell carries them out in their order. :class:`Verify`,
 :class:`Enter` and :class:`LookBack` ask for something that may take time: the shell calls back with the result, and
-messages of the connection that come meanwhile wait. For :class:`Commit` nobody waits.
+messages of the connection that come meanwhile wait. For :class:`Commit` and :class:`Validate` nobody waits.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastcollab.errors import CloseCode
-from fastcollab.messages import Connect, JoinRoom, PastMessage, ServerPayload
+from fastcollab.messages import Connect, JoinRoom, PastMessage, RefreshToken, ServerPayload
 
 if TYPE_CHECKING:
     from fastcollab.core.room import Room
@@ -35,10 +35,21 @@ class Close(NamedTuple):
 
 
 class Verify(NamedTuple):
-    """Verify the token in `message`, then call `session.verified`, or `session.refused` with the error."""
+    """Verify the token in `message`, then call `session.verified`, or `session.refused` with the error.
+
+    A session that is in rooms is then validated, before its next message.
+    """
 
     session: Session
-    message: Connect
+    message: Connect | RefreshToken
+
+
+class Validate(NamedTuple):
+    """Find out whether the token was revoked, and what its user may do in each of the rooms; then call
+    `session.revoked`, or `session.validated`.
+    """
+
+    session: Session
 
 
 class Enter(NamedTuple):
@@ -97,4 +108,4 @@ class Activated(NamedTuple):
     room: Room
 
 
-Effect = Send | Close | Verify | Enter | LookBack | Commit | Flush | Wake | Entered | Left | Activated
+Effect = Send | Close | Verify | Validate | Enter | LookBack | Commit | Flush | Wake | Entered | Left | Activated

@@ -31,7 +31,7 @@ from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.presence import Debouncer, Participant, cursor_of
 from fastcollab.core.selections import moved
-from fastcollab.errors import InvalidMessage, ProtocolError, RoomFull, VersionMismatch
+from fastcollab.errors import InvalidMessage, NoPermission, ProtocolError, RoomFull, VersionMismatch
 from fastcollab.ot import ABSENT, OperationError
 
 if TYPE_CHECKING:
@@ -133,6 +133,25 @@ class Room:
         if not participant.sessions:
             effects += self._remove_participant(participant)
         return effects
+
+    def introduce(self, session: Session) -> None:
+        """The member has another token: its name and colour are those of the participant."""
+        self._participant(session).identity = session.identity
+
+    def permit(self, session: Session, permission: Permission, reason: str = "lost") -> list[Effect]:
+        """The member has this permission from now on; one that may not even read has to leave (S11).
+
+        Operations that were taken before are carried out: their sender had the right to them. `reason` is for the
+        details of the error.
+        """
+        if permission < Permission.READ:
+            words = "is lost" if reason == "lost" else "could not be confirmed"
+            error = NoPermission(f"the permission to be in the room {words}", roomId=self.id, reason=reason)
+            return [Send([session], messages.ErrorSent.of(error), self.id), *self.leave(session)]
+        if permission is self.members[session]:
+            return []
+        self.members[session] = permission
+        return [Send([session], messages.PermissionChanged(self.id, permission.word), self.id)]
 
     def lose(self, session: Session, farewell: bool, now: Instant) -> list[Effect]:
         """Ends the membership of a session whose connection is gone. Without a farewell its user may still come

@@ -2,35 +2,45 @@
 
 ::
 
-    NEW ── a token was accepted ──▶ AUTHENTICATED
-     │                                   │
-     └────────────▶ CLOSED ◀─────────────┘
+    NEW ── a token was accepted ──▶ AUTHENTICATED ── the token has expired ──▶ ENDING
+     │                                   │                                        │
+     └────────────▶ CLOSED ◀─────────────┴────────────────────────────────────────┘
 
 A session is told of each valid message by :meth:`Session.receive` and answers with effects, or raises the
 :class:`~fastcollab.errors.ProtocolError` that the client is to be told. It knows the rooms that it is in, in
 the order in which they were named: the last is the active one (R3). Whatever concerns a room is the room's
 business; whether this connection may turn to it, and how often, is the session's.
+
+A session lives no longer than its token (S8), and what its user may do is asked anew from time to time (S10). It has no
+timer: whoever looks after all connections compares `due_at` with the clock, and calls :meth:`Session.tick` when it has
+come. The times at which sessions ask are spread by their connections' ids, so that those that came together do not ask
+together.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from fastcollab import messages
-from fastcollab.core.effects import Activated, Close, Effect, Enter, LookBack, Send, Verify
+from fastcollab.core.effects import Activated, Close, Effect, Enter, LookBack, Send, Validate, Verify
 from fastcollab.core.instant import Instant
 from fastcollab.core.limit_guard import UserRates
+from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
+from fastcollab.core.revocation import Revocation, TokenMarks
 from fastcollab.errors import (
+    AuthenticationUnavailable,
     CloseCode,
     InvalidMessage,
     InvalidToken,
     NotAuthenticated,
     ProtocolError,
     RoomNotFound,
+    ServiceUnavailable,
 )
 
 if TYPE_CHECKING:
@@ -48,32 +58,54 @@ class Identity:
     name: str
     color: str
     rooms: Mapping[str, Permission] | None
-    expires_at: float
+    token: TokenMarks
     picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionSettings:
-    """What a client is told in `connected`; `heartbeat_interval` in ms."""
+    """What a client is told in `connected`, and how long a token is believed.
+
+    In ms: `heartbeat_interval`, `expiry_notice` before a token expires, and `expiry_leeway` after it; in ns:
+    `validation_interval`.
+    """
 
     limits: messages.LimitsInForce
     heartbeat_interval: int
+    expiry_notice: int = 60_000
+    expiry_leeway: int = 0
+    validation_interval: int = 300 * SECOND
 
 
 class SessionState(Enum):
     NEW = "new"
     AUTHENTICATED = "authenticated"
+    ENDING = "ending"
     CLOSED = "closed"
+
+
+#: When nothing is due: later than any clock will say.
+_NEVER = 1 << 63
+
+#: One for all sessions: each empty set would be one of its own.
+_NO_ROOMS: frozenset[str] = frozenset()
+
+#: The messages that bring a token.
+TokenMessage = messages.Connect | messages.RefreshToken
 
 
 class Session:
     """One connection, from its upgrade to its end."""
 
     __slots__ = (
+        "_expiring_told",
         "_identity",
         "_rates",
         "_settings",
+        "_unconfirmed",
+        "_validation_at",
         "connection_id",
+        "due_at",
         "resumed",
         "rooms",
         "shell",
@@ -87,9 +119,15 @@ class Session:
         self.rooms: dict[str, Room] = {}
         #: The connection that the server keeps for this session; nothing in the core looks at it.
         self.shell = shell
+        #: When :meth:`tick` has something to do (ns, monotonic).
+        self.due_at = _NEVER
         self._settings = settings
         self._rates = rates
         self._identity: Identity | None = None
+        self._expiring_told = False
+        self._validation_at = _NEVER
+        #: The rooms, by id, whose permissions could not be asked for at the last validation.
+        self._unconfirmed: frozenset[str] = _NO_ROOMS
 
     @property
     def identity(self) -> Identity:
@@ -100,6 +138,21 @@ class Session:
     @property
     def authenticated(self) -> bool:
         return self.state is SessionState.AUTHENTICATED
+
+    @property
+    def registered(self) -> bool:
+        """Whether a token was ever accepted, so that the connection counts as one of its user's."""
+        return self._identity is not None
+
+    @property
+    def resumable(self) -> bool:
+        """Whether another connection of the user may take its place (S7)."""
+        return self.state in (SessionState.AUTHENTICATED, SessionState.ENDING)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing may be begun for it any more."""
+        return self.state in (SessionState.ENDING, SessionState.CLOSED)
 
     @property
     def active_room(self) -> Room | None:
@@ -113,19 +166,35 @@ class Session:
     # --- authentication -----------------------------------------------------------------------------------------------
 
     def verified(
-        self, identity: Identity, message: messages.Connect | None, now: Instant, *, resumed: bool = False
+        self, identity: Identity, message: TokenMessage | None, now: Instant, *, resumed: bool = False
     ) -> list[Effect]:
-        """The token was good: of the handshake, or of `message`. `resumed`: an earlier connection was taken up (S7)."""
+        """The token was good: of the handshake, or of `message`. `resumed`: an earlier connection was taken up (S7).
+
+        The permissions in its rooms are those of the earlier token until :meth:`validated` says otherwise.
+        """
         if self._identity is not None and identity.user_id != self._identity.user_id:
             raise NotAuthenticated("the token is for another user", path="payload.token")
         self._identity = identity
         self.state = SessionState.AUTHENTICATED
         self.resumed = self.resumed or resumed
-        return self._greet(message, now)
+        for room in self.rooms.values():
+            room.introduce(self)
+        self._expiring_told = False
+        if self._validation_at == _NEVER:
+            phase = zlib.crc32(self.connection_id.encode()) / 2**32
+            self._validation_at = now.monotonic + int(phase * self._settings.validation_interval)
+        effects = self._greet(message, now)
+        return effects + self.tick(now)
 
-    def refused(self, error: ProtocolError, message: messages.Connect | None) -> list[Effect]:
-        """The token was not good, or there are too many connections: an authenticated session goes on as it was."""
-        if self.authenticated:
+    def refused(self, error: ProtocolError, message: TokenMessage | None) -> list[Effect]:
+        """The token was not good, or there are too many connections: an authenticated session goes on as it was.
+
+        A token that cannot be judged now is not a bad one: its client is asked to come back with it (S13).
+        """
+        if isinstance(error, ServiceUnavailable):
+            kind = ServiceUnavailable if self.authenticated else AuthenticationUnavailable
+            error = kind(error.message, **error.details)
+        elif self.authenticated:
             error = NotAuthenticated(error.message, **error.details)
         effects: list[Effect] = [Send([self], messages.ErrorSent.of(error, message.id if message else None))]
         if not error.recoverable:
@@ -138,21 +207,99 @@ class Session:
             return []
         return self.refused(InvalidToken("no token came in time"), None)
 
-    def _greet(self, message: messages.Connect | None, now: Instant) -> list[Effect]:
-        connected = messages.Connected(
-            connection_id=self.connection_id,
-            user_id=self.identity.user_id,
-            server_time=now.unix,
-            numeric_id=self.identity.numeric_id,
-            heartbeat_interval=self._settings.heartbeat_interval,
-            limits=self._settings.limits,
-            protocol=messages.PROTOCOL_VERSION,
-            resumed=self.resumed,
-        )
-        effects: list[Effect] = [Send([self], connected)]
+    def _greet(self, message: TokenMessage | None, now: Instant) -> list[Effect]:
+        answer: messages.ServerPayload
+        if isinstance(message, messages.RefreshToken):
+            answer = messages.TokenRefreshed(self._expires_at)
+        else:
+            answer = messages.Connected(
+                connection_id=self.connection_id,
+                user_id=self.identity.user_id,
+                server_time=now.unix,
+                numeric_id=self.identity.numeric_id,
+                heartbeat_interval=self._settings.heartbeat_interval,
+                limits=self._settings.limits,
+                protocol=messages.PROTOCOL_VERSION,
+                resumed=self.resumed,
+            )
+        effects: list[Effect] = [Send([self], answer)]
         if message is not None and message.acknowledgment:
             effects.append(Send([self], messages.Ack(message.id)))
         return effects
+
+    # --- the life of the token ----------------------------------------------------------------------------------------
+
+    @property
+    def _expires_at(self) -> int:
+        """When the token expires (Unix time, ms)."""
+        return int(self.identity.token.expires_at * 1000)
+
+    def tick(self, now: Instant) -> list[Effect]:
+        """Does what is due by now: a notice, the end of the token's time (S8), a validation (S10)."""
+        if not self.authenticated:
+            self.due_at = _NEVER
+            return []
+        ends_at = self._expires_at + self._settings.expiry_leeway
+        if now.unix >= ends_at:
+            self.state = SessionState.ENDING
+            return self._end(InvalidToken("the token has expired", reason="expired"))
+        effects: list[Effect] = []
+        notice_at = self._expires_at - self._settings.expiry_notice
+        if not self._expiring_told and now.unix >= notice_at:
+            self._expiring_told = True
+            effects.append(Send([self], messages.TokenExpiring(self._expires_at)))
+        if now.monotonic >= self._validation_at:
+            self._validation_at = now.monotonic + self._settings.validation_interval
+            effects.append(Validate(self))
+        # Should the calendar be set while it waits, it finds out at the next validation.
+        next_at = ends_at if self._expiring_told else notice_at
+        self.due_at = min(self._validation_at, now.monotonic + (next_at - now.unix) * (SECOND // 1000))
+        return effects
+
+    def validated(self, identity: Identity, permissions: Mapping[Room, Permission | None]) -> list[Effect]:
+        """What `identity` may do in rooms, as of now; None: that could not be found out.
+
+        What was known of such a room holds until the next validation. If that does not succeed either, the room is
+        lost (S10).
+        """
+        if not self.authenticated or self._identity is not identity:
+            return []  # Another token has come meanwhile, and has been judged itself.
+        unconfirmed, self._unconfirmed = self._unconfirmed, _NO_ROOMS
+        active = self.active_room
+        effects: list[Effect] = []
+        for room, permission in permissions.items():
+            if self.rooms.get(room.id) is not room:
+                continue
+            if permission is not None:
+                effects += room.permit(self, permission)
+            elif room.id in unconfirmed:
+                effects += room.permit(self, Permission.NONE, reason="unconfirmed")
+            else:
+                self._unconfirmed |= {room.id}
+        if self.active_room is not active and self.active_room is not None:
+            effects.append(Activated(self, self.active_room))
+        return effects
+
+    def revoked(self, now: Instant) -> list[Effect]:
+        """Its token was revoked (S12): the others in its rooms need not wait for it to come back."""
+        if not self.authenticated:
+            return []
+        effects = self.closed(True, now)
+        return effects + self._end(InvalidToken("the token was revoked", reason="revoked"))
+
+    def covered_by(self, revocation: Revocation) -> bool:
+        """Whether it is meant, by its token or by the id of its connection."""
+        if not self.authenticated:
+            return False
+        named = revocation.kind == "session" and revocation.subject == self.connection_id
+        return named or revocation.covers(self.identity.token)
+
+    def _end(self, error: InvalidToken) -> list[Effect]:
+        self.due_at = _NEVER
+        return [
+            Send([self], messages.ErrorSent.of(error)),
+            Close(self, CloseCode.for_error(error.code), error.message),
+        ]
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -170,6 +317,8 @@ class Session:
             return [Verify(self, message)]
         if not self.authenticated:
             raise NotAuthenticated("the connection has no token yet: send connect")
+        if isinstance(message, messages.RefreshToken):
+            return [Verify(self, message)]
         if isinstance(message, messages.CursorMove):
             return self._acknowledge(message, self._room(message.room_id).move(self, message.payload, now))
         if isinstance(message, messages.Operation):
@@ -201,6 +350,8 @@ class Session:
     def left(self, room: Room) -> None:
         """Called by the room: this session is not in it any more."""
         del self.rooms[room.id]
+        if self._unconfirmed:
+            self._unconfirmed -= {room.id}
 
     def _leave(self, message: messages.LeaveRoom, _now: Instant) -> list[Effect]:
         effects = self._room(message.payload.room_id).leave(self)

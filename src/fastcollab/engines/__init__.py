@@ -1,9 +1,9 @@
-"""The ports, implemented; :func:`open_documents` chooses what the configuration asks for."""
+"""The ports, implemented; :func:`open_documents` and :func:`open_revocations` choose what is asked for."""
 
 from __future__ import annotations
 
 from fastcollab.config import EngineConfig
-from fastcollab.ports import DocumentStore
+from fastcollab.ports import DocumentStore, Revocations
 
 
 async def open_documents(engine: EngineConfig, *, exclusive: bool = True) -> DocumentStore:
@@ -19,3 +19,15 @@ async def open_documents(engine: EngineConfig, *, exclusive: bool = True) -> Doc
     from fastcollab.engines.memory import MemoryDocuments
 
     return MemoryDocuments()
+
+
+async def open_revocations(documents: DocumentStore) -> Revocations:
+    """The revocations that are kept where these documents are, or else in memory."""
+    from fastcollab.engines.sqlite import SqliteDocuments
+
+    if isinstance(documents, SqliteDocuments):
+        return await documents.open_revocations()
+
+    from fastcollab.engines.memory import MemoryRevocations
+
+    return MemoryRevocations()

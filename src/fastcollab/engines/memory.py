@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Any
 
 from fastcollab.core.document import Author, Committed, new_epoch
+from fastcollab.core.revocation import Revocation, TokenMarks
 from fastcollab.errors import ConnectionLimit, RateLimited, VersionMismatch
 from fastcollab.ports import AlreadyCommitted, DocumentSummary, LogMoved, Retention, Settled, StoredDocument
 
@@ -84,6 +86,45 @@ def own_number(user_id: str) -> int | None:
         return None
     number = int(user_id)
     return number if number < _NUMBERS and str(number) == user_id else None
+
+
+class MemoryRevocations:
+    """Revocations that are forgotten with the process, by what they are about."""
+
+    def __init__(self, known: Iterable[Revocation] = ()) -> None:
+        self._known: dict[tuple[str, str], Revocation] = {(each.kind, each.subject): each for each in known}
+        self._subscribers: list[Callable[[Revocation], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    async def revoke(self, revocation: Revocation) -> None:
+        self.add(revocation)
+
+    async def is_revoked(self, token: TokenMarks) -> bool:
+        named = (("token", token.token_id), ("user", token.user_id), ("session", token.login))
+        found = (self._known.get((kind, name)) for kind, name in named if name is not None)
+        return any(revocation is not None and revocation.covers(token) for revocation in found)
+
+    def subscribe(self, told: Callable[[Revocation], None]) -> Callable[[], None]:
+        self._subscribers.append(told)
+        return partial(self._subscribers.remove, told)
+
+    async def forget(self, now: int) -> None:
+        self._known = {
+            key: revocation
+            for key, revocation in self._known.items()
+            if revocation.until is None or revocation.until >= now
+        }
+
+    def add(self, revocation: Revocation) -> Revocation:
+        """What is known of its subject from now on."""
+        key = (revocation.kind, revocation.subject)
+        earlier = self._known.get(key)
+        known = self._known[key] = revocation if earlier is None else earlier.joined_with(revocation)
+        for told in tuple(self._subscribers):
+            told(known)
+        return known
 
 
 class MemoryDocuments:

@@ -31,13 +31,14 @@ from fastcollab.core.effects import (
     Left,
     LookBack,
     Send,
+    Validate,
     Verify,
     Wake,
 )
 from fastcollab.core.limit_guard import LimitGuard, UserRates
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room
-from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, unpack
+from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, TokenMessage, unpack
 from fastcollab.errors import (
     CloseCode,
     ConnectionLimit,
@@ -62,6 +63,7 @@ from fastcollab.server.documents import Documents
 from fastcollab.server.past import look_back
 from fastcollab.server.profiles import Profiles
 from fastcollab.server.rooms import Rooms
+from fastcollab.server.validation import Validation
 
 log = get_logger(__name__)
 
@@ -80,6 +82,7 @@ class Dispatcher:
     rooms: Rooms
     documents: Documents
     committer: Committer
+    validation: Validation
     #: What the user's back end knows of users; None: it is not asked.
     profiles: Profiles | None = None
 
@@ -175,8 +178,8 @@ class Dispatcher:
         if (timer := self._ending.pop(connection, None)) is not None:
             timer.cancel()
         session = connection.session
-        registered = session.authenticated
-        if registered and not farewell:
+        registered = session.registered
+        if session.resumable and not farewell:
             self._departures.add(session.connection_id, session.identity.user_id, instant().monotonic)
         try:
             self.carry_out(session.closed(farewell, instant()))
@@ -273,13 +276,12 @@ class Dispatcher:
         if connection.inbox is None or len(connection.inbox) < _INBOX_LIMIT:
             connection.resume_reading()
 
-    async def _verify(
-        self, session: Session, token: str, previous: str | None, message: messages.Connect | None
-    ) -> None:
+    async def _verify(self, session: Session, token: str, previous: str | None, message: TokenMessage | None) -> None:
         try:
-            claims = self._verifier.verify(token)
+            claims = await self._verifier.authenticate(token)
             if session.authenticated and claims.user_id != session.identity.user_id:
                 raise NotAuthenticated("the token is for another user", path="payload.token")
+            await self.validation.check(claims.token)
             if self.profiles is not None:
                 claims = await self.profiles.complete(claims)
             resumed = False if previous is None else await self._take_up(session, previous, claims.user_id)
@@ -287,19 +289,29 @@ class Dispatcher:
                 number = session.identity.numeric_id
             else:
                 number = await self._register(claims.user_id, session.connection_id)
-            if session.state is SessionState.CLOSED:
+            try:
+                # Last, since what is revoked from here on is looked for among the sessions.
+                await self.validation.check(claims.token)
+            except BaseException:
+                if not session.registered:
+                    await self._registry.unregister(claims.user_id, session.connection_id)
+                raise
+            if session.over:
                 await self._registry.unregister(claims.user_id, session.connection_id)
                 return
             identity = Identity(
-                claims.user_id, number, claims.name, claims.color, claims.rooms, claims.expires_at, claims.picture
+                claims.user_id, number, claims.name, claims.color, claims.rooms, claims.token, claims.picture
             )
             effects = session.verified(identity, message, instant(), resumed=resumed)
         except ProtocolError as error:
-            effects = session.refused(error, message)
+            self.carry_out(session.refused(error, message))
         except Exception:
             log.exception("a token could not be verified")
-            effects = session.refused(InternalError("the gateway failed to verify the token"), message)
-        self.carry_out(effects)
+            self.carry_out(session.refused(InternalError("the gateway failed to verify the token"), message))
+        else:
+            self.carry_out(effects)
+            if session.rooms:
+                await self.validation.validate(session)
 
     async def _register(self, user_id: str, connection_id: str) -> int:
         """Counts a connection in, and returns the user's number (S5)."""
@@ -318,8 +330,9 @@ class Dispatcher:
             self._guard.refuse("rooms_per_user", error)
             await self._registry.enter(*whose, sys.maxsize)
 
-    def _connect(self, session: Session, message: messages.Connect) -> Coroutine[Any, Any, None]:
-        return self._verify(session, message.payload.token, message.payload.connection_id, message)
+    def _connect(self, session: Session, message: TokenMessage) -> Coroutine[Any, Any, None]:
+        previous = message.payload.connection_id if isinstance(message, messages.Connect) else None
+        return self._verify(session, message.payload.token, previous, message)
 
     async def _take_up(self, session: Session, previous: str, user_id: str) -> bool:
         """Has the session take the place of an earlier connection of its user, if that is known (S7).
@@ -330,7 +343,7 @@ class Dispatcher:
         connection = self.connections.get(previous)
         if connection is None or connection.session is session:
             return self._departures.take(previous, user_id, instant().monotonic)
-        if not connection.session.authenticated or connection.session.identity.user_id != user_id:
+        if not connection.session.resumable or connection.session.identity.user_id != user_id:
             return False
         await self._registry.unregister(user_id, previous)
         connection.close(CloseCode.REPLACED, "another connection takes this one's place")
@@ -354,7 +367,7 @@ class Dispatcher:
                 if request.last_sync_version is not None and request.epoch == room.document.epoch:
                     with contextlib.suppress(LogMoved):  # which shows as soon as something is committed
                         await self.documents.recall(room.id, room.document, request.last_sync_version)
-            if session.state is not SessionState.CLOSED:
+            if not session.over:
                 effects = room.enter(session, grant.permission, request, instant(), grant.max_participants)
                 self.carry_out(session.answered(message, effects))
         finally:
@@ -368,6 +381,8 @@ class Dispatcher:
         if isinstance(message, messages.Restore):
             self._check_draining()
         effects = await look_back(self.documents, session, room, message)
+        if session not in room.members:
+            raise RoomNotFound(f"the connection is not in the room {room.id!r} any more", roomId=room.id)
         # What is restored is acknowledged as an operation, with its version.
         self.carry_out(effects if isinstance(message, messages.Restore) else session.answered(message, effects))
 
@@ -408,6 +423,8 @@ class Dispatcher:
                     self._left(session.shell, room)
                 case Verify(session, message):
                     self._begin(session.shell, self._connect(session, message), message)
+                case Validate(session):
+                    self.validation.begin(session)
                 case Enter(session, message):
                     self._begin(session.shell, self._enter(session, message), message)
                 case Close(session, code, reason):

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
@@ -19,11 +19,11 @@ from fastcollab.core.limit_guard import Excess, LimitGuard
 from fastcollab.core.limits import SECOND, RateTable, address_key
 from fastcollab.core.permissions import Permission
 from fastcollab.core.session import SessionState
-from fastcollab.engines import open_documents
+from fastcollab.engines import open_documents, open_revocations
 from fastcollab.engines.memory import MemoryRegistry
-from fastcollab.errors import CloseCode, GatewayStopping, RateLimited
+from fastcollab.errors import CloseCode, GatewayStopping, RateLimited, ServiceUnavailable, StoreError
 from fastcollab.logs import get_logger
-from fastcollab.ports import AskPermission, AskProfile, DocumentStore, LoadDocument, SaveDocument
+from fastcollab.ports import AskPermission, AskProfile, DocumentStore, LoadDocument, Revocations, SaveDocument
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._outbox import Cork
@@ -35,11 +35,13 @@ from fastcollab.server.arrival import ArrivalSettings, Reception
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.backend import Backend
 from fastcollab.server.certificates import Certificates
+from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.drain import Deadline, return_time
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
+from fastcollab.server.revoker import Revoker
 from fastcollab.server.rooms import Rooms
 from fastcollab.server.settings import (
     compression,
@@ -51,7 +53,11 @@ from fastcollab.server.settings import (
     room_settings,
     session_settings,
 )
+from fastcollab.server.validation import Validation
 from fastcollab.tls import CertificateError
+
+if TYPE_CHECKING:
+    from fastcollab.server.jwks_source import JwksSource
 
 log = get_logger(__name__)
 
@@ -120,12 +126,14 @@ class Gateway:
         config: Config,
         *,
         store: DocumentStore | None = None,
+        revocations: Revocations | None = None,
         load_document: LoadDocument | None = None,
         save_document: SaveDocument | None = None,
         permission: AskPermission | None = None,
         profile: AskProfile | None = None,
     ) -> None:
-        """`store` keeps the documents, in place of the configured engine; it is closed with the gateway.
+        """`store` keeps the documents, in place of the configured engine; it is closed with the gateway. `revocations`
+        keeps what was revoked, in place of the engine, or of this process if there is a `store` of the program's own.
 
         Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with, or an
         address in place of which there is a function.
@@ -133,6 +141,8 @@ class Gateway:
         config.require_key()
         self.config = config
         self._store = store
+        self._revocations = revocations
+        self._revoker: Revoker | None = None
         self._backend = Backend(config, load=load_document, save=save_document, permission=permission, profile=profile)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,6 +152,12 @@ class Gateway:
         self._draining = False
         self._leaving = 0  # how many connections there were when it began to stop
         self._closed = asyncio.Event()
+        self._keys: JwksSource | None = None
+        if config.auth.jwks_url is not None:
+            from fastcollab.server.jwks_source import JwksSource
+
+            self._keys = JwksSource(config.auth)
+        self._verifier = TokenVerifier(config.auth, self._keys)
         self._handshake = HandshakeSettings(
             path=config.server.path,
             allowed_origins=config.client.allowed_origins,
@@ -162,7 +178,7 @@ class Gateway:
         self._cork = Cork()
         self._dispatcher = Dispatcher(
             self._registry,
-            TokenVerifier(config.auth),
+            self._verifier,
             session_settings(config),
             access=self._access,
             default_document_type=config.rooms.default_document_type,
@@ -181,9 +197,19 @@ class Gateway:
         """
         config = self.config
         store = self._store or await open_documents(config.engine)
+        if self._revocations is None:
+            self._revocations = await self._open_revocations(store)
         self._pump = Pump(asyncio.get_running_loop(), self._cork)
         self._throttle = Throttle(self._pump, frames_per_second(config), config.limits.burst)
         dispatcher = self._dispatcher
+        dispatcher.validation = Validation(
+            self._access,
+            self._revocations,
+            sessions=lambda: (connection.session for connection in list(dispatcher.connections.values())),
+            carry_out=dispatcher.carry_out,
+            run=self._run,
+        )
+        self._revoker = Revoker(config.auth, self._verifier, dispatcher.validation)
         self._backend.start()
         self._access.grants = self._backend.grants
         dispatcher.profiles = self._backend.profiles
@@ -224,12 +250,17 @@ class Gateway:
             upgrade=self._websocket,
         )
         try:
+            if self._keys is not None:
+                await self._keys.start()
             # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
             self._server = await asyncio.get_running_loop().create_server(
                 self._reception, config.server.host, config.server.port, backlog=_ACCEPT_BACKLOG
             )
         except BaseException:
             self._pump.close()
+            dispatcher.validation.close()
+            if self._keys is not None:
+                await self._keys.close()
             await self._backend.close(0)
             await store.close()
             raise
@@ -301,6 +332,13 @@ class Gateway:
     ) -> None:
         await self.stop()
 
+    async def _open_revocations(self, store: DocumentStore) -> Revocations:
+        try:
+            return await open_revocations(store)
+        except ServiceUnavailable as error:
+            await store.close()
+            raise StoreError(error.message) from error
+
     async def _drain(self) -> None:
         timeout = self.config.server.shutdown_timeout
         deadline = Deadline(timeout - min(timeout / 5, _STORE_CLOSES))
@@ -315,6 +353,9 @@ class Gateway:
         for connection in list(connections.values()):
             connection.abort()
         await self._dispatcher.all_closed.wait()
+        self._dispatcher.validation.close()
+        if self._keys is not None:
+            await self._keys.close()
         await deadline.wait(self._reception.idle, _LAST_HANDSHAKES)
         self._reception.close()
         for timer in (self._sweeper, self._tidier, self._certificates):
@@ -370,6 +411,37 @@ class Gateway:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a background step failed", exc_info=error)
+
+    # --- revocations --------------------------------------------------------------------------------------------------
+
+    async def revoke_token(self, token: str) -> int:
+        """Revokes one token, which may be given itself or by its `jti`: its connections are ended at once, and it is
+        not accepted again (S12). Returns how many connections that were.
+
+        Raises :class:`~fastcollab.errors.InvalidToken` for a token that is not good, ValueError for what cannot be a
+        name, and :class:`~fastcollab.errors.ServiceUnavailable` as :meth:`~fastcollab.ports.Revocations.revoke` does.
+        """
+        return await self._started_revoker.revoke_token(token)
+
+    async def revoke_session(self, session_id: str) -> int:
+        """Revokes the tokens of one login, by their `sid`; or, by its `connectionId`, a connection that is open here,
+        and its token. As :meth:`revoke_token`.
+        """
+        connection = self._dispatcher.connections.get(session_id)
+        return await self._started_revoker.revoke_session(
+            session_id, None if connection is None else connection.session
+        )
+
+    async def revoke_user(self, user_id: str) -> int:
+        """Revokes all tokens of a user that were issued before now, by their `iat`, and those that do not say when. As
+        :meth:`revoke_token`.
+        """
+        return await self._started_revoker.revoke_user(user_id)
+
+    @property
+    def _started_revoker(self) -> Revoker:
+        assert self._revoker is not None, "the gateway has not been started"
+        return self._revoker
 
     # --- connections --------------------------------------------------------------------------------------------------
 
@@ -446,14 +518,18 @@ class Gateway:
     def _tidy(self) -> None:
         self._tidier = asyncio.get_running_loop().call_later(_TIDY_INTERVAL, self._tidy)
         self._run(self.documents.forget_unwritten(self._dispatcher.rooms.in_use()))
+        assert self._revocations is not None
+        self._run(self._revocations.forget(unix_ms()))
 
     def _sweep(self) -> None:
-        """Looks after connections that say nothing: no token in time (S1), no sign of life (K1). And says what exceeds
-        limits.
+        """Looks after connections that say nothing: no token in time (S1), no sign of life (K1); and after tokens that
+        have lived (S8, S10). And says what exceeds limits.
         """
         heartbeat = int(self.config.client.heartbeat_interval * SECOND)
         connect_timeout = int(self.config.auth.connect_timeout * SECOND)
-        interval = min(1.0, self.config.client.heartbeat_interval / 4, self.config.auth.connect_timeout / 4)
+        auth = self.config.auth
+        shortest = min(self.config.client.heartbeat_interval, auth.connect_timeout, auth.validation_interval)
+        interval = min(1.0, shortest / 4)
         self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
         now = now_ns()
         for limit, excess in self._guard.news(now).items():
@@ -465,6 +541,8 @@ class Gateway:
                 self._dispatcher.closing(connection, False)
             elif connection.session.state is SessionState.NEW and now - connection.opened_at > connect_timeout:
                 self._dispatcher.carry_out(connection.session.overdue())
+            elif connection.session.due_at <= now:
+                self._dispatcher.carry_out(connection.session.tick(instant()))
             elif silence > 2 * heartbeat:
                 connection.close(CloseCode.SILENT, "no sign of life")
             elif silence > heartbeat and not connection.probed:

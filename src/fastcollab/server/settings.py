@@ -36,6 +36,9 @@ def session_settings(config: Config) -> SessionSettings:
             max_messages_per_batch=config.rooms.max_messages_per_batch,
         ),
         heartbeat_interval=int(config.client.heartbeat_interval * 1000),
+        expiry_notice=int(config.auth.expiry_notice * 1000),
+        expiry_leeway=int(config.auth.leeway * 1000),
+        validation_interval=int(config.auth.validation_interval * SECOND),
     )
 
 

@@ -16,10 +16,14 @@ import pytest
 
 # What these modules assert is explained as in a test module.
 pytest.register_assert_rewrite(
-    "fastcollab.testing.registry", "fastcollab.testing.documents", "fastcollab.testing.document_model"
+    "fastcollab.testing.registry",
+    "fastcollab.testing.documents",
+    "fastcollab.testing.document_model",
+    "fastcollab.testing.revocations",
 )
 
 from fastcollab.testing.documents import DocumentStoreContract  # noqa: E402
 from fastcollab.testing.registry import RegistryContract  # noqa: E402
+from fastcollab.testing.revocations import RevocationsContract  # noqa: E402
 
-__all__ = ["DocumentStoreContract", "RegistryContract"]
+__all__ = ["DocumentStoreContract", "RegistryContract", "RevocationsContract"]

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry, own_number
+from fastcollab.engines.memory import MemoryDocuments, MemoryRegistry, MemoryRevocations, own_number
 from fastcollab.errors import ConnectionLimit
-from fastcollab.testing import DocumentStoreContract, RegistryContract
+from fastcollab.testing import DocumentStoreContract, RegistryContract, RevocationsContract
+from fastcollab.testing.revocations import Close
 
 
 def hashed(user_id: str) -> int:
@@ -26,6 +27,16 @@ class TestDocuments(DocumentStoreContract):
 
     async def open_documents(self, directory: Path, clock: Callable[[], float]) -> MemoryDocuments:
         return MemoryDocuments(clock)
+
+
+class TestRevocations(RevocationsContract):
+    durable = False
+
+    async def open_revocations(self, directory: Path) -> tuple[MemoryRevocations, Close]:
+        async def close() -> None:
+            pass
+
+        return MemoryRevocations(), close
 
 
 class TestNumbers:

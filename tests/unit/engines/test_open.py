@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 
 from fastcollab.config import EngineConfig
-from fastcollab.engines import open_documents
-from fastcollab.engines.memory import MemoryDocuments
+from fastcollab.engines import open_documents, open_revocations
+from fastcollab.engines.memory import MemoryDocuments, MemoryRevocations
 from fastcollab.engines.sqlite import SqliteDocuments
+from fastcollab.engines.sqlite.revoking import SqliteRevocations
 from fastcollab.errors import StoreError
 
 
 async def test_in_memory() -> None:
     documents = await open_documents(EngineConfig(url="memory://"))
     assert isinstance(documents, MemoryDocuments)
+    assert isinstance(await open_revocations(documents), MemoryRevocations)
     await documents.close()
 
 
@@ -25,6 +27,7 @@ async def test_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durabi
     # It is sought once, and not again from another directory.
     monkeypatch.chdir("/")
     assert isinstance(documents, SqliteDocuments)
+    assert isinstance(await open_revocations(documents), SqliteRevocations)
     made = await documents.create("plans", "text", "")
     with pytest.raises(StoreError):
         await open_documents(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"))

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from fastcollab import Config
 from fastcollab.core.permissions import Permission
+from fastcollab.core.revocation import TokenMarks
 from fastcollab.errors import InvalidToken
 from fastcollab.server.auth import Claims, TokenVerifier, color_of
 
@@ -72,7 +74,9 @@ def reason(made: str, by: TokenVerifier) -> str:
 def test_a_token_says_who_the_user_is() -> None:
     expires_at = time.time() + 60
     rooms = {"team-*": "write", "lobby": "read", "secret": "none", "own": "admin"}
-    made = token(exp=expires_at, name="Ada Lovelace", color="#364fc7", rooms=rooms)
+    made = token(
+        exp=expires_at, name="Ada Lovelace", color="#364fc7", rooms=rooms, jti="t1", sid="s1", iat=int(expires_at) - 60
+    )
     assert verifier().verify(made) == Claims(
         "ada",
         "Ada Lovelace",
@@ -83,7 +87,7 @@ def test_a_token_says_who_the_user_is() -> None:
             "secret": Permission.NONE,
             "own": Permission.ADMIN,
         },
-        pytest.approx(expires_at, abs=1),
+        TokenMarks("ada", "t1", "s1", int(expires_at) - 60, int(expires_at)),
     )
 
 
@@ -280,6 +284,70 @@ def test_claims_within_bounds_are_taken(claims: dict[str, str]) -> None:
     found = verifier().verify(token(**claims))
     assert found.user_id == claims.get("sub", "ada")
     assert found.name == claims.get("name", found.user_id)
+
+
+def test_s12_what_a_token_is_known_by() -> None:
+    now = int(time.time())
+    marks = verifier().verify(token(jti="t1", sid="s1", iat=now, exp=now + 60.9)).token
+    assert marks == TokenMarks("ada", "t1", "s1", now, now + 60)
+    plain, other = token(), token(scope="x")
+    assert verifier().verify(plain).token.token_id == verifier().verify(plain).token.token_id
+    assert verifier().verify(plain).token.token_id != verifier().verify(other).token.token_id
+    assert re.fullmatch(r"[\w-]{22}==", verifier().verify(plain).token.token_id)
+    assert (verifier().verify(plain).token.login, verifier().verify(plain).token.issued_at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        *({claim: value} for claim in ("jti", "sid") for value in ("", "x" * 257, "half \udc00 pair")),
+        *({"sid": value} for value in (7, ["s"], True)),
+        *({"iat": value} for value in ("1", True)),
+    ],
+)
+def test_s12_marks_out_of_bounds_are_refused(claims: dict[str, Any]) -> None:
+    assert reason(token(**claims), verifier()) == "claims"
+
+
+def test_s12_marks_within_bounds_are_taken() -> None:
+    marks = verifier().verify(token(jti="x" * 256, sid="é\0" * 128, iat=0)).token
+    assert (len(marks.token_id), len(marks.login or ""), marks.issued_at) == (256, 256, 0)
+
+
+def test_s12_a_limit_to_the_life_of_tokens() -> None:
+    by, now = verifier(max_token_lifetime=100), int(time.time())
+    assert by.verify(token(iat=now - 50, exp=now + 50)).user_id == "ada"
+    assert reason(token(iat=now - 50, exp=now + 51), by) == "claims"
+    assert reason(token(exp=now + 50), by) == "invalid"
+
+
+@pytest.mark.parametrize("exp", [2**40, 2**53, 10**18, 1e300])
+def test_s8_a_token_for_ever_has_an_end_that_can_be_told(exp: float) -> None:
+    expires_at = verifier().verify(token(exp=exp)).token.expires_at
+    assert expires_at == min(exp, (2**53 - 1) // 1000)
+    assert int(expires_at * 1000) <= 2**53 - 1
+
+
+def test_of_claims_that_come_twice_the_last_counts_everywhere() -> None:
+    """The parser takes one of them, and all who look at the claims see that one."""
+    now = int(time.time())
+    twice = f'{{"sub":"eve","sub":"ada","exp":{now + 60},"exp":{now - 60}}}'.encode()
+    assert reason(handmade(b'{"alg":"HS256"}', twice), verifier()) == "expired"
+    twice = f'{{"sub":"eve","exp":{now - 60},"sub":"ada","exp":{now + 60}}}'.encode()
+    assert verifier().verify(handmade(b'{"alg":"HS256"}', twice)).user_id == "ada"
+    assert reason(handmade(b'{"alg":"HS256","alg":"none"}', twice), verifier()) == "invalid"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(b'{"alg":"HS256","crit":["exp"],"exp":1}', b'{"alg":"HS256","crit":["jku"],"jku":"x"}'),
+        *(b'{"alg":"HS256","crit":[]}', b'{"alg":"HS256","crit":"b64"}', b'{"alg":"HS256","crit":["b64"],"b64":false}'),
+    ],
+)
+def test_what_a_header_calls_critical_and_is_not_known_is_refused(header: bytes) -> None:
+    payload = json.dumps({"sub": "ada", "exp": time.time() + 60}).encode()
+    assert reason(handmade(header, payload), verifier()) == "invalid"
 
 
 def test_the_issuer_is_checked_where_one_is_configured() -> None:

@@ -9,6 +9,7 @@
     results     which version each message became (OT5), for all versions that segments tell of
     snapshots   contents by version; the oldest one is where the log begins
     dropped     documents that are gone, and whose rows have yet to be removed
+    revocations tokens that are good no more (S12)
 
 An operation is written twice, since what a commit costs is the pages that it changes. Those of a hundred rooms that end
 up in `recent` share a page or two; in tables by document each would change a page of its own, and one more for its
@@ -89,6 +90,15 @@ MIGRATIONS = (
         PRIMARY KEY (document, version)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE dropped (document INTEGER PRIMARY KEY) STRICT;
+    """,
+    """
+    CREATE TABLE revocations (
+        kind TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        before INTEGER NOT NULL,
+        until INTEGER,
+        PRIMARY KEY (kind, subject)
+    ) STRICT, WITHOUT ROWID;
     """,
 )
 

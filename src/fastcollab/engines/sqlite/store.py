@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from fastcollab.core.document import Author, Committed
-from fastcollab.engines.sqlite import changes, faults, reading
+from fastcollab.core.revocation import Revocation
+from fastcollab.engines.sqlite import changes, faults, reading, revoking
 from fastcollab.engines.sqlite.keeping import GATHERED
 from fastcollab.engines.sqlite.lock import take_lock
 from fastcollab.engines.sqlite.reading import Reader
+from fastcollab.engines.sqlite.revoking import SqliteRevocations
 from fastcollab.engines.sqlite.schema import Durability, connect
 from fastcollab.engines.sqlite.worker import Worker
 from fastcollab.engines.sqlite.writing import Append, Change, Writer
@@ -124,6 +126,11 @@ class SqliteDocuments:
     async def awaiting_hand_back(self, after: str = "", limit: int = 1_000) -> Sequence[str]:
         rooms: Sequence[str] = await self._read(reading.awaiting_hand_back, after, limit)
         return rooms
+
+    async def open_revocations(self) -> SqliteRevocations:
+        """The revocations in the same file; of no use after :meth:`close`."""
+        known: list[Revocation] = await self._read(revoking.known)
+        return SqliteRevocations(known, self._change)
 
     async def close(self) -> None:
         self._finalizer.detach()
