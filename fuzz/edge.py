@@ -67,10 +67,13 @@ class _NoSocket:
 
 
 class Wire(asyncio.Transport):
-    """A connection to the gateway. What the gateway sends is in `sent`; `ended`: it has been closed, by either side."""
+    """A connection to the gateway. `head` is the answer to the upgrade, and `sent` what the gateway has sent besides;
+    `ended`: it has been closed, by either side.
+    """
 
     def __init__(self, loop: _Loop, protocol: Any) -> None:
         super().__init__()
+        self.head = b""
         self.sent = bytearray()
         self.ended = False
         self._loop = loop
@@ -160,12 +163,11 @@ class Edge:
         return wire
 
     def open(self, **headers: str) -> Wire:
-        """A connection that has been upgraded; the answer is not in what was `sent`."""
+        """A connection that has been upgraded."""
         wire = self.connect()
         self.send(wire, upgrade_request(**headers))
-        status, _, rest = bytes(wire.sent).partition(b"\r\n")
-        assert status.split()[1] == b"101", wire.sent
-        wire.sent[:] = rest.partition(b"\r\n\r\n")[2]
+        wire.head, _, wire.sent[:] = bytes(wire.sent).partition(b"\r\n\r\n")
+        assert wire.head.split()[1] == b"101", wire.head
         return wire
 
     def send(self, wire: Wire, data: bytes) -> None:
