@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test simulate durability twins fuzz sanitize lint bench clean
+.PHONY: help setup run test conformance simulate durability twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -25,6 +25,9 @@ run: setup  ## the gateway with its demo, on embedded engines
 
 test: setup lint  ## lint, then all tests
 	$(BIN)/python -m pytest
+
+conformance: setup  ## Autobahn's WebSocket cases against the listener
+	$(BIN)/python -m tests.conformance
 
 # Begins behind the seeds of `make test`.
 simulate: setup  ## schedules of simulated gateways, clients and stores, for ten minutes

@@ -33,6 +33,16 @@ class Source:
     def maybe(self, one_in: int) -> bool:
         return self.below(one_in) == one_in - 1
 
+    def data(self, longest: int) -> bytes:
+        return bytes(self._provider.ConsumeBytes(self.below(longest + 1)))
+
+    def used_up(self) -> bool:
+        return self._provider.remaining_bytes() == 0
+
+    def rest(self) -> bytes:
+        """All that is left."""
+        return bytes(self._provider.ConsumeBytes(self._provider.remaining_bytes()))
+
     def text(self, longest: int) -> str:
         return str(self._provider.ConsumeUnicodeNoSurrogates(self.below(longest + 1)))
 

@@ -9,7 +9,7 @@ from collections.abc import Coroutine, Mapping
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
 from picows.picows import WSProtocol  # type: ignore[attr-defined]
@@ -121,6 +121,10 @@ class Gateway:
     have changed; `permission` says what a user may do in a room, and `profile` how a user is shown.
     """
 
+    #: What carries messages and what hears them. An echo is put in their place to test all that is in front of it.
+    _connection_type: ClassVar[type[Connection]] = Connection
+    _dispatcher_type: ClassVar[type[Dispatcher]] = Dispatcher
+
     def __init__(
         self,
         config: Config,
@@ -176,7 +180,7 @@ class Gateway:
         self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._guard = LimitGuard(config.limits.shadow)
         self._cork = Cork()
-        self._dispatcher = Dispatcher(
+        self._dispatcher = self._dispatcher_type(
             self._registry,
             self._verifier,
             session_settings(config),
@@ -493,7 +497,7 @@ class Gateway:
             response = WSUpgradeResponse.create_error_response(HTTPStatus.INTERNAL_SERVER_ERROR)
             return WSUpgradeResponseWithListener(response, None)
         client = self.config.client
-        connection = Connection(
+        connection = self._connection_type(
             self._dispatcher,
             self._pump,
             upgrade.batched,

@@ -23,6 +23,9 @@ BATCHED = "fastcollab.v1.batch"
 TOKEN_PREFIX = "fastcollab.token."
 RESUME_PREFIX = "fastcollab.resume."
 
+#: Headers that a request has at most once.
+_SINGLE = ("Host", "Origin", "Authorization", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
+
 
 @dataclass(frozen=True, slots=True)
 class HandshakeSettings:
@@ -81,6 +84,7 @@ def judge(request: WSUpgradeRequest, settings: HandshakeSettings) -> Upgrade:
     if path != settings.path:
         raise UpgradeRefused(HTTPStatus.NOT_FOUND, f"the gateway is at {settings.path}")
     headers = request.headers
+    _check_single(headers)
     _normalize_connection(headers)
     if headers.get("Sec-WebSocket-Version", "13").strip() != "13":
         raise UpgradeRefused(
@@ -108,6 +112,13 @@ def _split_target(target: bytes) -> tuple[str, str]:
         text = "/" + text.partition("://")[2].partition("/")[2]
     path, _, query = text.partition("?")
     return path, query
+
+
+def _check_single(headers: CIMultiDict[str]) -> None:
+    """Whoever stands in front of the gateway may have looked at the other one."""
+    for name in _SINGLE:
+        if len(headers.getall(name, [])) > 1:
+            raise UpgradeRefused(HTTPStatus.BAD_REQUEST, f"there may be only one {name} header")
 
 
 def _normalize_connection(headers: CIMultiDict[str]) -> None:

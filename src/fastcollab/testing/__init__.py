@@ -8,8 +8,9 @@ makes a fresh implementation for each test::
         def registry(self) -> MyRegistry:
             return MyRegistry()
 
-The tests are coroutines, marked for pytest-asyncio. This package needs pytest, pytest-asyncio, hypothesis and nothing
-else that the gateway does not.
+The tests are coroutines, marked for pytest-asyncio. `fastcollab.testing.echo` is no such suite: it has a gateway that
+sends every message back, for suites of WebSocket cases. This package needs pytest, pytest-asyncio, hypothesis and
+nothing else that the gateway does not.
 """
 
 import pytest

@@ -74,6 +74,14 @@ def test_the_path_can_be_configured() -> None:
     assert refusal(request("/ws"), elsewhere).status == HTTPStatus.NOT_FOUND
 
 
+@pytest.mark.parametrize("name", ["Host", "Origin", "Authorization", "Sec-WebSocket-Key", "sec-websocket-version"])
+def test_what_may_come_once_is_refused_if_it_comes_twice(name: str) -> None:
+    twice = request(headers=[(name, "13"), (name, "13")], base=[pair for pair in UPGRADE if pair[0] != name])
+    refused = refusal(twice, settings())
+    assert refused.status == HTTPStatus.BAD_REQUEST
+    assert name.lower() in str(refused).lower()
+
+
 # --- H2: the version, and what picows is too narrow about ------------------------------------------------------------
 
 

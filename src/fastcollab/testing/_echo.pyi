@@ -1,0 +1,3 @@
+from ..server._listener import Connection
+
+class EchoConnection(Connection): ...
