@@ -31,6 +31,7 @@ async def test_tokens_follow_each_other_on_one_connection_S8_S9(start_gateway: S
         fetched += 1
         return token(3)
 
+    began = time.monotonic()
     async with CollaborativeClient(gateway.url, fetch, reconnect=False) as client:
         room = await client.join_room("plans", "text")
         connection_id = client.session.connection_id
@@ -39,7 +40,8 @@ async def test_tokens_follow_each_other_on_one_connection_S8_S9(start_gateway: S
             await room.saved()
             await asyncio.sleep(0.5)
         assert client.session.connection_id == connection_id
-        assert 3 <= fetched <= 6
+        # Each lives for two seconds at least, the last one and a half of which are for renewing it.
+        assert 3 <= fetched <= 2 + (time.monotonic() - began) / 0.5
 
 
 async def test_a_new_connection_has_a_new_token_S8(start_gateway: StartGateway) -> None:

@@ -39,7 +39,7 @@ class World:
         await asyncio.sleep(0)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
-            raise answer
+            raise type(answer)(*answer.args)  # its traceback would keep the session
         return answer
 
     def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
