@@ -145,6 +145,18 @@ async def test_a_compressed_cursor_in_fragments_Z3(gateway: Gateway, clients: Cl
     assert (record.x, record.y) == (1.5, -2)
 
 
+async def test_a_compressed_cursor_counts_like_another_L3(start_gateway: StartGateway, clients: Clients) -> None:
+    gateway = await start_gateway({"limits.frames": 200, "limits.burst": 1})
+    fast = await clients.raw(gateway, "fast", "t", headers=OFFER)
+    cursor = cursor_frame(-1234.567, 2345.678, timestamp=0xFEDCBA98, viewport=(-987.654, -876.543), user=0xDEADBEEF)
+    packed = deflated(cursor)
+    assert len(packed) > len(cursor)
+    began = time.monotonic()
+    fast.send(*[frame(BINARY, packed, rsv=COMPRESSED)] * 1500)
+    await fast.alive()
+    assert time.monotonic() - began < 3  # seven, if each were a frame like any other
+
+
 async def test_empty_messages_Z3(gateway: Gateway, clients: Clients) -> None:
     eve = await clients.raw(gateway, "eve", "r", headers=OFFER)
     for data in (b"", b"\0", b"\x02\0"):

@@ -48,6 +48,7 @@ cdef Py_ssize_t MAX_REASON = 123  # of a control frame's 125 bytes, two are the 
 # What frames cost, in tokens of the throttle (L3).
 cdef double RECORD_PRICE = 0.1
 cdef Py_ssize_t BYTES_PER_TOKEN = 2048
+cdef Py_ssize_t PACKED_RECORD_SIZE = FRAME_SIZE_VIEWPORT + 8  # compressed, which makes a record no shorter
 
 
 cdef inline bint may_be_received(int code) noexcept:
@@ -169,7 +170,8 @@ cdef class Connection(WSListener):
     cdef int pay(self, WSFrame frame, int64_t elapsed) except -1:
         """Pays for a frame, that comes `elapsed` ns after the last one (L3)."""
         self.tokens = self.throttle.filled(self.tokens, elapsed)
-        if frame.msg_type == WSMsgType.BINARY and frame.payload_size <= FRAME_SIZE_VIEWPORT:
+        if frame.msg_type == WSMsgType.BINARY and frame.payload_size <= (
+                PACKED_RECORD_SIZE if frame.rsv1 else FRAME_SIZE_VIEWPORT):
             self.charge(RECORD_PRICE)
         else:
             self.charge(1 + frame.payload_size // BYTES_PER_TOKEN)
