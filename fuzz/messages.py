@@ -54,6 +54,10 @@ TOKENS = {
     "7": token("7", rooms={"t": "read", "*": "write"}, name="Seven"),
     "olga": token("olga"),
 }
+#: With which a client may take the place of its own: with fewer rights, and for a time that is short or over.
+OTHER_TOKENS = [
+    *TOKENS.values(), token("ada", rooms={"t": "read"}), token("7", rooms={}), token("7", exp=time.time() - 1), "a.b.c",
+]  # fmt: skip
 
 
 def envelope(kind: str, payload: Any, **fields: Any) -> dict[str, Any]:
@@ -149,9 +153,9 @@ def make_version(source: Source, step: int) -> int:
 
 @atheris.instrument_func
 def make_payload(source: Source, kind: str, document_type: str, step: int) -> Any:
-    if kind == "connect":
-        given = source.choice([*TOKENS.values(), "x", "a.b.c", source.text(5)])
-        return {"token": given, "deviceId": "d", "clientVersion": "1"}
+    if kind in ("connect", "refresh_token"):
+        given = {"token": source.choice([*OTHER_TOKENS, source.text(5)])}
+        return given if kind == "refresh_token" else given | {"deviceId": "d", "clientVersion": "1"}
     if kind in ("join_room", "leave_room", "activate_room"):
         payload: dict[str, Any] = {"roomId": make_room(source)}
         if kind == "join_room" and source.maybe(3):
@@ -189,6 +193,7 @@ def make_payload(source: Source, kind: str, document_type: str, step: int) -> An
 KINDS = (
     "operation", "operation", "operation", "join_room", "leave_room", "activate_room", "cursor_move",
     "selection_change", "presence_update", "get_document", "get_history", "restore", "event", "ping", "connect",
+    "refresh_token",
 )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ from fastcollab.testing.echo import EchoGateway
 pytestmark = pytest.mark.skipif(find_spec("kosoku") is None, reason="kosoku has no wheel for this platform")
 
 SELECTION = [f"{group}.*" for group in ("1", "2", "3", "4", "5", "6", "7", "9", "10")]
+#: Of text that gets shorter and of data that do not, and of sets of parameters.
+COMPRESSED = ["12.1.1", "12.5.1", "13.2.1", "13.4.1", "13.6.1", "13.7.1"]
 
 
 async def verdicts_on(echo: EchoGateway, cases: Sequence[str], folder: Path) -> list[Verdict]:
@@ -27,6 +29,21 @@ async def test_the_listener_conforms(tmp_path: Path) -> None:
     verdicts = await verdicts_on(EchoGateway(max_message_bytes=suite.LARGEST_MESSAGE), SELECTION, tmp_path)
     assert not suite.faults(verdicts), suite.table(verdicts)
     assert len(verdicts) == 301
+
+
+@pytest.mark.parametrize("settings", [suite.COMPRESSION, suite.HISTORY], ids=["alone", "history"])
+async def test_the_listener_conforms_with_compression(settings: dict[str, object], tmp_path: Path) -> None:
+    echo = EchoGateway(max_message_bytes=2**17, **settings)
+    verdicts = await verdicts_on(echo, COMPRESSED, tmp_path)
+    assert not suite.faults(verdicts), suite.table(verdicts)
+    assert len(verdicts) == len(COMPRESSED)
+
+
+async def test_without_compression_its_cases_do_not_pass(tmp_path: Path) -> None:
+    echo = EchoGateway(max_message_bytes=2**17, **{"compression.enabled": False})
+    verdicts = await verdicts_on(echo, ["12.1.1"], tmp_path)
+    assert [verdict.exchange for verdict in verdicts] == ["UNIMPLEMENTED"]
+    assert len(suite.faults(verdicts)) == 1
 
 
 async def test_an_echo_that_alters_messages_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,5 +82,5 @@ def test_a_case_that_was_not_run_is_missed() -> None:
         for group, (_, count) in suite.GROUPS.items()
         for number in range(count)
     ]
-    assert suite.missing(complete) == []
-    assert suite.missing(complete[1:]) == ["group 1 has 15 cases in place of 16"]
+    assert suite.missing(complete, suite.GROUPS) == []
+    assert suite.missing(complete[1:], suite.GROUPS) == ["group 1 has 15 cases in place of 16"]
