@@ -539,7 +539,7 @@ class Gateway:
         for limit, excess in self._guard.news(now).items():
             log.warning("a limit was exceeded", limit=limit, **excess._asdict())
         for connection in list(self._dispatcher.connections.values()):
-            silence = now - connection.last_heard
+            silence = now - connection.silent_since
             if not connection.open:
                 # Closed by its client, or by picows: what waits to be sent must not keep it for ever.
                 self._dispatcher.closing(connection, False)
