@@ -28,6 +28,10 @@ class GatewayProcess:
         self._process = process
         self.url = url
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def tell(self, number: signal.Signals) -> None:
         """Sends it the signal."""
         self._process.send_signal(number)

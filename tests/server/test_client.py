@@ -280,6 +280,29 @@ async def test_many_write_at_once_and_all_copies_are_equal(connect: Connect) -> 
     assert set(mirrors) == {text}
 
 
+async def test_connections_of_one_user_share_the_rate_and_lose_nothing(
+    start_gateway: Callable[..., Awaitable[Gateway]], make_token: MakeToken
+) -> None:
+    """Each keeps to the rate by itself, and together they exceed it: what is refused is sent again in its time."""
+    gateway = await start_gateway({"limits.operations": 10, "limits.burst": 1})
+    async with AsyncExitStack() as clients:
+        rooms: list[Room] = []
+        for _ in range(3):
+            client = CollaborativeClient(gateway.url, make_token("ada"))
+            rooms.append(await (await clients.enter_async_context(client)).join_room("plans", "text"))
+        rejections: list[Any] = []
+        for room in rooms:
+            room.on("rejected", rejections.append)
+        for _ in range(10):
+            for room, letter in zip(rooms, "abc", strict=True):
+                room.insert(0, letter)
+            await asyncio.sleep(0.05)
+        text = await settled(*rooms)
+    assert sorted(text) == sorted("abc" * 10)
+    assert not rejections
+    assert gateway.excesses["operations"].refused > 0
+
+
 async def test_the_connection_is_lost_and_nothing_else(connect: Connect, gateway: Gateway) -> None:
     """OT5, OT9: what was missed is caught up with, what was pending is sent again, nothing is applied twice."""
     random = Random(11)

@@ -131,6 +131,23 @@ async def test_a_limit_in_shadow_mode_counts_and_does_not_refuse_L4(
     assert (excess.refused > 0, excess.let_through > 0) == (not shadow, shadow)
 
 
+@pytest.mark.parametrize("shadow", [True, False])
+async def test_the_number_of_connections_can_be_in_shadow_mode_H6_L4(
+    start_gateway: StartGateway, clients: Clients, shadow: bool
+) -> None:
+    gateway = cast(
+        Gateway, await start_gateway({"limits.connections": 1, "limits.shadow": ["connections"] if shadow else []})
+    )
+    await clients.enter(gateway, "alice")
+    assert "connections" not in gateway.excesses
+    if shadow:
+        await clients.enter(gateway, "bob")
+    else:
+        with pytest.raises(InvalidStatus):
+            await clients.open(gateway)
+    assert gateway.excesses["connections"] == (not shadow, shadow)
+
+
 async def test_who_sends_too_fast_is_read_more_slowly_and_loses_nothing_L3(
     start_gateway: StartGateway, clients: Clients
 ) -> None:

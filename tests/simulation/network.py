@@ -218,6 +218,9 @@ class Shell:
     def activate(self, member: Any) -> None:
         pass  # cursors are not simulated
 
+    def charge(self, price: float) -> int:
+        return 0  # nor does anyone send that much
+
     def pause_reading(self) -> None:
         pass  # inboxes do not grow long here
 

@@ -35,7 +35,9 @@ PUBLIC_KEY_ALGORITHMS: tuple[str, ...] = (
 
 Number = TypeVar("Number", int, float)
 
-ShadowedLimit = Literal["operations", "messages", "connections_per_user", "rooms_per_user", "connection_rate"]
+ShadowedLimit = Literal[
+    "operations", "messages", "connections_per_user", "rooms_per_user", "connections", "connection_rate"
+]
 """A limit that can be in shadow mode."""
 
 #: The types of settings that are lists.
@@ -461,7 +463,7 @@ class LimitsConfig(Section):
 
     shadow: tuple[ShadowedLimit, ...] = ()
     """Limits of this section that are tried out: what exceeds them is counted and logged, and let through. Of
-    `operations`, `messages`, `connections_per_user`, `rooms_per_user` and `connection_rate`.
+    `operations`, `messages`, `connections_per_user`, `rooms_per_user`, `connections` and `connection_rate`.
     """
 
 

@@ -37,11 +37,12 @@ cdef class Connection(WSListener):
         double tokens                    # of the throttle
         bint throttled                   # what the client sends waits in its socket: there are no tokens,
         bint held_up                     # or the handler wants it so
+        int64_t read_since               # ns, monotonic; 0: always
         Codec codec                      # None: compression was not agreed upon
         bint closing                     # nothing more is read
 
     cdef int pay(self, WSFrame frame, int64_t elapsed) except -1
-    cdef int charge(self, double price) except -1
+    cpdef int charge(self, double price) except -1
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1
     cdef int receive_fragment(self, WSFrame frame) except -1
     cdef int receive_packed(self, WSMsgType kind, const char* data, Py_ssize_t size) except -1

@@ -177,8 +177,8 @@ cdef class Connection(WSListener):
             self.charge(1 + frame.payload_size // BYTES_PER_TOKEN)
         return 0
 
-    cdef int charge(self, double price) except -1:
-        """Takes tokens; who has none left is not read for a while."""
+    cpdef int charge(self, double price) except -1:
+        """Takes tokens, for what a frame had in it besides (L3); who has none left is not read for a while."""
         self.tokens -= price
         if self.tokens < 0 and not self.throttled and self.throttle is not None:
             self.throttled = True
@@ -349,10 +349,21 @@ cdef class Connection(WSListener):
             self.held_up = False
             self.go_on_reading()
 
-    def unthrottle(self) -> None:
-        """Called by the throttle: there are tokens again."""
+    def unthrottle(self, int64_t now) -> int:
+        """Called by the throttle: reads on if there are tokens again, or returns when there will be (ns)."""
+        cdef double tokens = self.throttle.filled(self.tokens, now - self.last_heard)
+        if tokens < 0:
+            return self.throttle.enough_at(tokens, now)
         self.throttled = False
         self.go_on_reading()
+        return now
+
+    @property
+    def silent_since(self) -> int:
+        """When the client was last heard (ns), or could last not be heard because its socket is not read."""
+        if self.held_up or self.throttled:
+            return monotonic_ns()
+        return max(self.last_heard, self.read_since)
 
     cdef int stop_reading(self) except -1:
         if self.outbox.transport is None or (self.held_up and self.throttled):
@@ -366,6 +377,7 @@ cdef class Connection(WSListener):
     cdef int go_on_reading(self) except -1:
         if self.outbox.transport is None or self.held_up or self.throttled:
             return 0
+        self.read_since = monotonic_ns()
         if self.fd >= 0:
             self.fd = self.pump.add(self.outbox.transport.underlying_transport)
         else:

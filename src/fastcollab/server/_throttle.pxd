@@ -11,4 +11,5 @@ cdef class Throttle(Task):
         list waiting                 # of connections that are not read
 
     cdef double filled(self, double tokens, int64_t elapsed) noexcept
+    cdef int64_t enough_at(self, double tokens, int64_t now) noexcept
     cdef int hold(self, object connection, double tokens, int64_t now) except -1

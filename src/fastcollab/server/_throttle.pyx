@@ -31,10 +31,13 @@ cdef class Throttle(Task):
         """A connection's tokens, `elapsed` ns after it had so many."""
         return min(self.capacity, tokens + elapsed * self.rate)
 
+    cdef int64_t enough_at(self, double tokens, int64_t now) noexcept:
+        """When a connection that has so many now will have enough to be read again (ns)."""
+        return now + <int64_t> ((self.rate * SECOND * WORTHWHILE - tokens) / self.rate)
+
     cdef int hold(self, object connection, double tokens, int64_t now) except -1:
         """Has the connection be read again (by `connection.unthrottle`) when there are tokens enough."""
-        cdef double missing = self.rate * SECOND * WORTHWHILE - tokens
-        cdef int64_t due = now + <int64_t> (missing / self.rate)
+        cdef int64_t due = self.enough_at(tokens, now)
         self.waiting.append((due, connection))
         self.pump.schedule(self, due)
         return 0
@@ -46,8 +49,10 @@ cdef class Throttle(Task):
         self.waiting = []
         for due, connection in waiting:
             if due <= now:
-                connection.unthrottle()
-                continue
+                # What was read with the frame that was one too many has been paid for since.
+                due = connection.unthrottle(now)
+                if due <= now:
+                    continue
             self.waiting.append((due, connection))
             if next_due < 0 or due < next_due:
                 next_due = due

@@ -223,6 +223,7 @@ class Dispatcher:
 
     def _take_batch(self, connection: Connection, batch: messages.Batch) -> None:
         items: list[_Item] = [*unpack(batch, self._settings.limits.max_messages_per_batch)]
+        connection.charge(len(items))
         if batch.acknowledgment:
             items.append(messages.Ack(batch.id))
         while items and connection.inbox is None:

@@ -303,7 +303,8 @@ class Gateway:
     @property
     def excesses(self) -> Mapping[str, Excess]:
         """How often limits have been exceeded, by the limit's name in the configuration: ``connections_per_user``,
-        ``rooms_per_user``, ``connection_rate``, ``operations`` and ``messages``. Those that never were are not in it.
+        ``rooms_per_user``, ``connections``, ``connection_rate``, ``operations`` and ``messages``. Those that never were
+        are not in it.
         """
         return self._guard.counts()
 
@@ -517,7 +518,8 @@ class Gateway:
             seconds = math.ceil(return_time(self._leaving, self.config.server.reconnect_rate))
             raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is stopping", Retry_After=str(seconds))
         if limit and len(self._dispatcher.connections) >= limit:
-            raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is full", Retry_After="30")
+            full = UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is full", Retry_After="30")
+            self._guard.refuse("connections", full)
 
     def _tidy(self) -> None:
         self._tidier = asyncio.get_running_loop().call_later(_TIDY_INTERVAL, self._tidy)
@@ -539,7 +541,7 @@ class Gateway:
         for limit, excess in self._guard.news(now).items():
             log.warning("a limit was exceeded", limit=limit, **excess._asdict())
         for connection in list(self._dispatcher.connections.values()):
-            silence = now - connection.last_heard
+            silence = now - connection.silent_since
             if not connection.open:
                 # Closed by its client, or by picows: what waits to be sent must not keep it for ever.
                 self._dispatcher.closing(connection, False)
