@@ -13,6 +13,7 @@ import sys
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
+from fastcollab.bench._deflate import Inflater
 from fastcollab.bench._load import Fleet
 from fastcollab.bench.connect import Dial, close_politely, open_connections
 from fastcollab.bench.report import Percentiles
@@ -33,9 +34,9 @@ def main() -> None:
     ]
     with ExitStack() as cleanup:
 
-        def attach(index: int, connection: socket.socket, received: bytes) -> None:
+        def attach(index: int, connection: socket.socket, received: bytes, inflater: Inflater | None) -> None:
             cleanup.callback(close_politely, connection)
-            fleet.attach(index, connection.fileno(), received)
+            fleet.attach(index, connection.fileno(), received, inflater)
 
         assert url.hostname is not None and url.port is not None
         open_connections(

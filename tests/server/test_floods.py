@@ -129,7 +129,8 @@ async def test_connections_over_and_over_are_refused_and_others_do_not_notice_S5
 
     async def try_again() -> None:
         nonlocal refused
-        async with await RawClient.open(gateway.url) as client:
+        async with await RawClient.dial(gateway.url) as client:
+            await client.upgrade(gateway.url)
             client.send_message("connect", {"token": make_token("eve"), "deviceId": "d", "clientVersion": "1"})
             details = await client.refused(1002)
             assert (details["limit"], details["remaining"]) == (5, 0)
