@@ -13,7 +13,6 @@ import sys
 from contextlib import ExitStack
 from urllib.parse import urlsplit
 
-from fastcollab.bench._deflate import Inflater
 from fastcollab.bench._load import Fleet
 from fastcollab.bench.connect import Dial, close_politely, open_connections
 from fastcollab.bench.report import Percentiles
@@ -34,9 +33,9 @@ def main() -> None:
     ]
     with ExitStack() as cleanup:
 
-        def attach(index: int, connection: socket.socket, received: bytes, inflater: Inflater | None) -> None:
+        def attach(index: int, connection: socket.socket, received: bytes, _: object) -> None:
             cleanup.callback(close_politely, connection)
-            fleet.attach(index, connection.fileno(), received, inflater)
+            fleet.attach(index, connection.fileno(), received)
 
         assert url.hostname is not None and url.port is not None
         open_connections(

@@ -153,8 +153,9 @@ class RawClient:
     def send(self, *parts: bytes) -> None:
         self._writer.write(b"".join(parts))
 
-    async def drain(self) -> None:
-        await self._in_time(self._writer.drain())
+    async def drain(self, within: float = PATIENCE) -> None:
+        async with asyncio.timeout(within):
+            await self._writer.drain()
 
     def send_json(self, message: object) -> None:
         self.send(frame(TEXT, json.dumps(message).encode()))
@@ -260,13 +261,13 @@ class RawClient:
         except ConnectionError:
             return b""
 
-    async def answers(self) -> list[Frame]:
+    async def answers(self, within: float = PATIENCE) -> list[Frame]:
         """What came before the answer to a ``ping`` message: all that was sent before is carried out then (E5)."""
         stamp = int.from_bytes(os.urandom(6), "big")
         self.send_message("ping", {"timestamp": stamp})
         before: list[Frame] = []
         while True:
-            received = await self.receive()
+            received = await self.receive(within)
             assert received is not None, "the connection ended"
             assert received.opcode != CLOSE, f"closed with {received.close_code}: {received.payload[2:]!r}"
             if received.opcode == TEXT and json.loads(received.payload)["payload"].get("timestamp") == stamp:
