@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import math
-from collections.abc import Coroutine, Mapping
-from functools import partial
-from http import HTTPStatus
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
-
-from picows import WSAutoPingStrategy, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
-from picows.picows import WSProtocol  # type: ignore[attr-defined]
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from fastcollab.config import Config, ConfigError, ConfigProblem, EngineConfig, TlsConfig
 from fastcollab.core.limit_guard import Excess, LimitGuard
-from fastcollab.core.limits import SECOND, RateTable, address_key
+from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
-from fastcollab.core.session import SessionState
 from fastcollab.engines import open_documents, open_revocations
 from fastcollab.engines.memory import MemoryRegistry
-from fastcollab.errors import CloseCode, GatewayStopping, RateLimited, ServiceUnavailable, StoreError
+from fastcollab.errors import GatewayStopping, ServiceUnavailable, StoreError
 from fastcollab.logs import get_logger
 from fastcollab.ports import AskPermission, AskProfile, DocumentStore, LoadDocument, Revocations, SaveDocument
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._outbox import Cork
-from fastcollab.server._pump import Pump, now_ns
+from fastcollab.server._pump import Pump
 from fastcollab.server._throttle import Throttle
 from fastcollab.server.access import Access
 from fastcollab.server.addresses import TrustedProxies
@@ -35,17 +27,15 @@ from fastcollab.server.arrival import ArrivalSettings, Reception
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.backend import Backend
 from fastcollab.server.certificates import Certificates
-from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.drain import Deadline, return_time
-from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
+from fastcollab.server.entrance import Entrance
 from fastcollab.server.revoker import Revoker
 from fastcollab.server.rooms import Rooms
 from fastcollab.server.settings import (
     compression,
-    compression_terms,
     document_limits,
     frames_per_second,
     nanoseconds,
@@ -53,6 +43,8 @@ from fastcollab.server.settings import (
     room_settings,
     session_settings,
 )
+from fastcollab.server.tasks import Tasks
+from fastcollab.server.upkeep import Upkeep
 from fastcollab.server.validation import Validation
 from fastcollab.tls import CertificateError
 
@@ -62,16 +54,10 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _ACCEPT_BACKLOG = 1024
-#: From how many addresses connections are counted at a time; beyond, the one is forgotten that was seen longest ago.
-_ADDRESSES = 100_000
-#: How long (s) a step may take that begins when the time for all of them is over.
-_LAST_STEP = 0.01
 #: How long (s) the store has at least to write what it has and let go of its file.
 _STORE_CLOSES = 1.0
 #: How long (s) those have, when the gateway stops, who are in the middle of their handshake.
 _LAST_HANDSHAKES = 1.0
-#: How often (s) documents are looked through that nobody has written to.
-_TIDY_INTERVAL = 3600.0
 
 
 def _tell_where_documents_are(engine: EngineConfig) -> None:
@@ -89,20 +75,6 @@ def _certificates(tls: TlsConfig) -> Certificates | None:
         return Certificates(tls.certificate_file, tls.key_file, tls.reload_interval)
     except CertificateError as error:
         raise ConfigError([ConfigProblem("tls.key_file", f"names {error}")]) from None
-
-
-class _PicowsLogger(logging.LoggerAdapter[logging.Logger]):
-    """What picows logs. Not a `Logger` itself, of which picows would make another for each connection.
-
-    What it calls errors are clients that break the WebSocket protocol, of which there may be as many as an
-    attacker likes.
-    """
-
-    def error(self, msg: object, *args: object, **kwargs: Any) -> None:
-        self.debug(msg, *args, **kwargs)
-
-    def info(self, msg: object, *args: object, **kwargs: Any) -> None:
-        self.debug(msg, *args, **kwargs)
 
 
 class Gateway:
@@ -149,11 +121,8 @@ class Gateway:
         self._revoker: Revoker | None = None
         self._backend = Backend(config, load=load_document, save=save_document, permission=permission, profile=profile)
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._sweeper: asyncio.TimerHandle | None = None
-        self._tidier: asyncio.TimerHandle | None = None
+        self._tasks = Tasks()
         self._closing: asyncio.Task[None] | None = None
-        self._draining = False
         self._leaving = 0  # how many connections there were when it began to stop
         self._closed = asyncio.Event()
         self._keys: JwksSource | None = None
@@ -162,19 +131,8 @@ class Gateway:
 
             self._keys = JwksSource(config.auth)
         self._verifier = TokenVerifier(config.auth, self._keys)
-        self._handshake = HandshakeSettings(
-            path=config.server.path,
-            allowed_origins=config.client.allowed_origins,
-            allow_query_token=config.auth.allow_query_token,
-            compression=compression_terms(config),
-        )
         self._trusted = TrustedProxies(config.server.trusted_proxies, config.server.forwarded_header)
         self._certificates = _certificates(config.tls)
-        rate = config.limits.connection_rate
-        self._attempts = (
-            RateTable("connections from one address", rate, config.limits.burst, _ADDRESSES) if rate else None
-        )
-        self._picows_logger = _PicowsLogger(logging.getLogger("picows"), {})
         self._compression = compression(config)
         self._registry = MemoryRegistry()
         self._access = Access(Permission.of_word(config.rooms.default_permission))
@@ -189,7 +147,7 @@ class Gateway:
             guard=self._guard,
             cork=self._cork,
             grace_period=int(config.presence.grace_period * SECOND),
-            run=self._run,
+            run=self._tasks.run,
         )
 
     # --- life ---------------------------------------------------------------------------------------------------------
@@ -204,14 +162,14 @@ class Gateway:
         if self._revocations is None:
             self._revocations = await self._open_revocations(store)
         self._pump = Pump(asyncio.get_running_loop(), self._cork)
-        self._throttle = Throttle(self._pump, frames_per_second(config), config.limits.burst)
+        throttle = Throttle(self._pump, frames_per_second(config), config.limits.burst)
         dispatcher = self._dispatcher
         dispatcher.validation = Validation(
             self._access,
             self._revocations,
             sessions=lambda: (connection.session for connection in list(dispatcher.connections.values())),
             carry_out=dispatcher.carry_out,
-            run=self._run,
+            run=self._tasks.run,
         )
         self._revoker = Revoker(config.auth, self._verifier, dispatcher.validation)
         self._backend.start()
@@ -231,16 +189,28 @@ class Gateway:
             nanoseconds(config.presence.cursor_interval_ms),
             carry_out=dispatcher.carry_out,
             send_updates=dispatcher.send_updates,
-            run=self._run,
+            run=self._tasks.run,
             deserted=self._backend.deserted,
         )
         dispatcher.committer = Committer(
             self.documents,
             carry_out=dispatcher.carry_out,
-            run=self._run,
+            run=self._tasks.run,
             retire=dispatcher.rooms.retire,
             changed=self._backend.changed,
             when_read=self._pump.when_read,
+        )
+        self._upkeep = Upkeep(config, dispatcher, self._guard, self.documents, self._revocations, run=self._tasks.run)
+        entrance = Entrance(
+            config,
+            self._connection_type,
+            dispatcher,
+            pump=self._pump,
+            throttle=throttle,
+            compression=self._compression,
+            guard=self._guard,
+            trusted=self._trusted,
+            return_time=self._return_time,
         )
         self._reception = Reception(
             ArrivalSettings(
@@ -250,8 +220,8 @@ class Gateway:
                 trusted=self._trusted,
             ),
             self._certificates,
-            knock=self._knock,
-            upgrade=self._websocket,
+            knock=entrance.knock,
+            upgrade=entrance.protocol,
         )
         try:
             if self._keys is not None:
@@ -274,8 +244,7 @@ class Gateway:
         self._backend.begin_hand_back(self.documents, dispatcher.rooms.document)
         if self._store is None:
             _tell_where_documents_are(config.engine)
-        self._sweep()
-        self._tidy()
+        self._upkeep.start()
 
     @property
     def port(self) -> int:
@@ -316,7 +285,7 @@ class Gateway:
     def close_soon(self) -> None:
         """Begins to stop: no new connections, and those that there are are asked to come back later."""
         if self._closing is None:
-            self._draining = self._dispatcher.draining = True
+            self._dispatcher.draining = True
             self._closing = asyncio.get_running_loop().create_task(self._drain())
 
     async def wait_closed(self) -> None:
@@ -363,18 +332,18 @@ class Gateway:
             await self._keys.close()
         await deadline.wait(self._reception.idle, _LAST_HANDSHAKES)
         self._reception.close()
-        for timer in (self._sweeper, self._tidier, self._certificates):
-            if timer is not None:
-                timer.cancel()
-        await self._end_tasks(deadline.left / 2)
+        self._upkeep.close()
+        if self._certificates is not None:
+            self._certificates.cancel()
+        await self._tasks.end(deadline.left / 2)
         self._dispatcher.committer.close()
-        self._run(self._dispatcher.rooms.close())
-        await self._end_tasks(deadline.left / 2)
+        self._tasks.run(self._dispatcher.rooms.close())
+        await self._tasks.end(deadline.left / 2)
         self._pump.close()
         self._compression.close()
         await self._backend.close(deadline.left)
-        self._run(self.documents.store.close())
-        await self._end_tasks(max(deadline.left, _STORE_CLOSES))
+        self._tasks.run(self.documents.store.close())
+        await self._tasks.end(max(deadline.left, _STORE_CLOSES))
         self._closed.set()
 
     async def _stop_listening(self) -> None:
@@ -391,31 +360,10 @@ class Gateway:
 
     def _stopping(self) -> GatewayStopping:
         """What a client is told, with a time of its own to come back (K2)."""
-        seconds = return_time(self._leaving, self.config.server.reconnect_rate)
-        return GatewayStopping("the gateway is stopping", retryAfterMs=int(seconds * 1000))
+        return GatewayStopping("the gateway is stopping", retryAfterMs=int(self._return_time() * 1000))
 
-    async def _end_tasks(self, patience: float) -> None:
-        """Waits for what is under way. A store that does not answer must not keep the process: what it has not
-        confirmed was not acknowledged.
-        """
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + patience
-        while self._tasks:
-            # The end of one may be the beginning of another.
-            _, stuck = await asyncio.wait(self._tasks, timeout=max(_LAST_STEP, deadline - clock()))
-            if clock() >= deadline:
-                for task in stuck:
-                    task.cancel()
-
-    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._ran)
-
-    def _ran(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a background step failed", exc_info=error)
+    def _return_time(self) -> float:
+        return return_time(self._leaving, self.config.server.reconnect_rate)
 
     # --- revocations --------------------------------------------------------------------------------------------------
 
@@ -447,109 +395,3 @@ class Gateway:
     def _started_revoker(self) -> Revoker:
         assert self._revoker is not None, "the gateway has not been started"
         return self._revoker
-
-    # --- connections --------------------------------------------------------------------------------------------------
-
-    def _websocket(self, peer: str) -> WSProtocol:
-        """What goes on with a request that has come from `peer`."""
-        client = self.config.client
-        return WSProtocol(
-            host_port=None,
-            ws_path=None,
-            is_client_side=False,
-            ws_listener_factory=partial(self._accept, peer),
-            logger=self._picows_logger,
-            disconnect_on_exception=True,
-            websocket_handshake_timeout=None,  # the request is there
-            enable_auto_ping=False,
-            auto_ping_idle_timeout=None,
-            auto_ping_reply_timeout=None,
-            auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
-            enable_auto_pong=False,
-            # A frame up to twice as long as a message may be is read, so that its sender can be told (E7).
-            max_frame_size=2 * client.max_message_bytes,
-            extra_headers=None,
-            read_buffer_init_size=client.read_buffer_bytes,
-        )
-
-    def _knock(self, address: str) -> None:
-        """One more connection is from this address. Raises :class:`UpgradeRefused` if that is one too many (H9)."""
-        if self._attempts is None:
-            return
-        try:
-            self._attempts.take(address_key(address), now_ns())
-        except RateLimited as error:
-            seconds = str(math.ceil(error.details["retryAfterMs"] / 1000))
-            refusal = UpgradeRefused(HTTPStatus.TOO_MANY_REQUESTS, error.message, Retry_After=seconds)
-            self._guard.refuse("connection_rate", refusal)
-
-    def _accept(self, peer: str, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        try:
-            address = self._trusted.client(peer, request.headers)
-            if address != peer:
-                self._knock(address)
-            self._check_capacity()
-            upgrade = judge(request, self._handshake)
-        except UpgradeRefused as refusal:
-            return WSUpgradeResponseWithListener(refusal.response(), None)
-        except Exception:
-            # picows would put the exception's text into its answer.
-            log.exception("an upgrade request could not be judged")
-            response = WSUpgradeResponse.create_error_response(HTTPStatus.INTERNAL_SERVER_ERROR)
-            return WSUpgradeResponseWithListener(response, None)
-        client = self.config.client
-        connection = self._connection_type(
-            self._dispatcher,
-            self._pump,
-            upgrade.batched,
-            upgrade.token,
-            upgrade.previous,
-            client.max_message_bytes,
-            client.max_outbound_bytes,
-            self._throttle,
-            upgrade.compression and self._compression.codec(upgrade.compression),
-        )
-        connection.address = address
-        return WSUpgradeResponseWithListener(upgrade.response(), connection)
-
-    def _check_capacity(self) -> None:
-        limit = self.config.limits.connections
-        if self._draining:
-            seconds = math.ceil(return_time(self._leaving, self.config.server.reconnect_rate))
-            raise UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is stopping", Retry_After=str(seconds))
-        if limit and len(self._dispatcher.connections) >= limit:
-            full = UpgradeRefused(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is full", Retry_After="30")
-            self._guard.refuse("connections", full)
-
-    def _tidy(self) -> None:
-        self._tidier = asyncio.get_running_loop().call_later(_TIDY_INTERVAL, self._tidy)
-        self._run(self.documents.forget_unwritten(self._dispatcher.rooms.in_use()))
-        assert self._revocations is not None
-        self._run(self._revocations.forget(unix_ms()))
-
-    def _sweep(self) -> None:
-        """Looks after connections that say nothing: no token in time (S1), no sign of life (K1); and after tokens that
-        have lived (S8, S10). And says what exceeds limits.
-        """
-        heartbeat = int(self.config.client.heartbeat_interval * SECOND)
-        connect_timeout = int(self.config.auth.connect_timeout * SECOND)
-        auth = self.config.auth
-        shortest = min(self.config.client.heartbeat_interval, auth.connect_timeout, auth.validation_interval)
-        interval = min(1.0, shortest / 4)
-        self._sweeper = asyncio.get_running_loop().call_later(interval, self._sweep)
-        now = now_ns()
-        for limit, excess in self._guard.news(now).items():
-            log.warning("a limit was exceeded", limit=limit, **excess._asdict())
-        for connection in list(self._dispatcher.connections.values()):
-            silence = now - connection.silent_since
-            if not connection.open:
-                # Closed by its client, or by picows: what waits to be sent must not keep it for ever.
-                self._dispatcher.closing(connection, False)
-            elif connection.session.state is SessionState.NEW and now - connection.opened_at > connect_timeout:
-                self._dispatcher.carry_out(connection.session.overdue())
-            elif connection.session.due_at <= now:
-                self._dispatcher.carry_out(connection.session.tick(instant()))
-            elif silence > 2 * heartbeat:
-                connection.close(CloseCode.SILENT, "no sign of life")
-            elif silence > heartbeat and not connection.probed:
-                connection.ping()
