@@ -30,7 +30,8 @@ from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.presence import Debouncer, Participant, cursor_of
-from fastcollab.core.selections import moved
+from fastcollab.core.recovery import catch_up
+from fastcollab.core.selections import bound_version, newest
 from fastcollab.errors import InvalidMessage, NoPermission, ProtocolError, RoomFull, VersionMismatch
 from fastcollab.ot import ABSENT, OperationError
 
@@ -214,17 +215,7 @@ class Room:
     def _welcome(self, session: Session, permission: Permission, request: messages.JoinRoomPayload) -> Iterable[Effect]:
         """`room_joined` with the whole state; or with as little as the client has missed (OT9)."""
         document = self.document
-        recovery: Any = UNSET
-        missed = None
-        if request.last_sync_version is not None:
-            if request.epoch != document.epoch or request.last_sync_version > document.version:
-                recovery = messages.Recovery(recovered=False, reason="epoch_changed")
-            else:
-                missed = self._missed_since(request.last_sync_version)
-                if missed is None:
-                    recovery = messages.Recovery(recovered=False, reason="gap_trimmed")
-                else:
-                    recovery = messages.Recovery(recovered=True, missed=len(missed))
+        recovery, missed = catch_up(document, request, self._settings.max_recovery_bytes)
         content = document.content if missed is None else ABSENT
         state = messages.document_state(document.type.name, document.version, document.epoch, content)
         yield Send(
@@ -247,17 +238,6 @@ class Room:
         self._move_selection(participant)
         return participant.description()
 
-    def _missed_since(self, version: int) -> list[Committed] | None:
-        """The operations since `version`; None if they are not known, or are more than a client can be sent at once."""
-        if self.document.lacks(version):
-            return None
-        try:
-            missed = self.document.since(version)
-        except VersionMismatch:
-            return None
-        size = sum(entry.size for entry in missed)
-        return missed if size <= self._settings.max_recovery_bytes else None
-
     # --- presence -----------------------------------------------------------------------------------------------------
 
     def move(self, session: Session, cursor: messages.CursorMovePayload, now: Instant) -> list[Effect]:
@@ -275,20 +255,7 @@ class Room:
 
     def select(self, session: Session, change: messages.SelectionChangePayload, now: Instant) -> list[Effect]:
         """Takes a selection that came as JSON; it is bound to the version that it names (V5)."""
-        for index, selected in enumerate(change.ranges):
-            for end in ("anchor", "head"):
-                try:
-                    self.document.type.check_position(getattr(selected, end))
-                except OperationError as error:
-                    raise InvalidMessage(error.reason, path=f"payload.ranges[{index}].{end}") from None
-        version = self.document.version if change.version is None else change.version
-        if not self.document.known_since <= version <= self.document.version:
-            raise VersionMismatch(
-                "the version is newer than the document"
-                if version > self.document.version
-                else "the version is too old",
-                version=self.document.version,
-            )
+        version = bound_version(change, self.document)
         participant = self._participant(session)
         participant.selection = messages.Selection(change.ranges, change.color, version)
         # An older one that came as a frame, and may still be waiting, must not follow this one.
@@ -476,13 +443,8 @@ class Room:
 
     def _move_selection(self, participant: Participant) -> messages.Selection | None:
         """The participant's selection in the newest version; what is too old to be moved there is gone."""
-        selection, document = participant.selection, self.document
-        if selection is not None and selection.version != document.version:
-            participant.selection = (
-                moved(selection, document.type, document.since(selection.version), participant.user_id)
-                if selection.version >= document.known_since
-                else None
-            )
+        if participant.selection is not None:
+            participant.selection = newest(participant.selection, self.document, participant.user_id)
         return participant.selection
 
     # --- time ---------------------------------------------------------------------------------------------------------

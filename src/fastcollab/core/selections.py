@@ -4,12 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fastcollab.core.document import Committed
-from fastcollab.messages import Selection, SelectionRange
+from fastcollab.core.document import Committed, Document
+from fastcollab.errors import InvalidMessage, VersionMismatch
+from fastcollab.messages import Selection, SelectionChangePayload, SelectionRange
 from fastcollab.ot import DocumentType, OperationError, Side
 
 
-def moved(
+def bound_version(change: SelectionChangePayload, document: Document) -> int:
+    """The version that the selection is of: the newest, unless it names one.
+
+    Raises :class:`InvalidMessage` if a position cannot be one in such a document, and :class:`VersionMismatch` if the
+    document does not know the version.
+    """
+    for index, selected in enumerate(change.ranges):
+        for end in ("anchor", "head"):
+            try:
+                document.type.check_position(getattr(selected, end))
+            except OperationError as error:
+                raise InvalidMessage(error.reason, path=f"payload.ranges[{index}].{end}") from None
+    version = document.version if change.version is None else change.version
+    if not document.known_since <= version <= document.version:
+        raise VersionMismatch(
+            "the version is newer than the document" if version > document.version else "the version is too old",
+            version=document.version,
+        )
+    return version
+
+
+def newest(selection: Selection, document: Document, user_id: str) -> Selection | None:
+    """The selection of that user in the newest version; None: it is too old to be moved there, or what it was on is
+    gone.
+    """
+    if selection.version == document.version:
+        return selection
+    if selection.version < document.known_since:
+        return None
+    return _moved(selection, document.type, document.since(selection.version), user_id)
+
+
+def _moved(
     selection: Selection, document_type: DocumentType, entries: Iterable[Committed], user_id: str
 ) -> Selection | None:
     """The selection of that user after operations that follow its version, in order; None: what it was on is gone.
