@@ -193,7 +193,10 @@ async def script_in_names_and_colours(target: Target) -> None:
     await target.turned_away(target.token("painter", color=f"red{script}"))
     room = str(uuid.uuid4())
     name = f"Eve{script}<img src=x onerror=alert(1)>"
-    async with await target.enter("watcher", room) as watcher, await target.enter("eve", room, name=name) as eve:
+    async with (
+        await target.enter(f"watcher of {room}", room) as watcher,
+        await target.enter(f"eve in {room}", room, name=name) as eve,
+    ):
         while (message := await watcher.message())["type"] != "user_joined":
             pass
         shown = message["payload"]["participant"]["name"]
