@@ -34,7 +34,7 @@ MESSAGES = st.lists(st.binary(max_size=300) | st.builds(bytes.__mul__, st.binary
 
 @pytest.mark.parametrize("bits", range(9, 16))
 @pytest.mark.parametrize("level", range(4))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(messages=MESSAGES)
 def test_what_is_compressed_can_be_inflated_in_the_agreed_window_Z2(
     bits: int, level: int, messages: list[bytes]
@@ -56,7 +56,6 @@ def test_history_makes_similar_messages_short_Z2() -> None:
 
 
 @pytest.mark.parametrize("client", [False, True])
-@settings(deadline=None)
 @given(messages=MESSAGES, level=st.integers(0, 9))
 def test_what_a_client_compresses_is_inflated_Z2(client: bool, messages: list[bytes], level: int) -> None:
     ours = codec(client=client)
@@ -167,7 +166,6 @@ def test_what_breaks_off_is_corrupt_Z5() -> None:
         raise AssertionError(f"{cut} bytes of {len(whole)} were taken for a message")
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=400), st.booleans())
 def test_any_bytes_are_a_message_or_corrupt_Z5(data: bytes, client: bool) -> None:
     ours = codec(client=client)
