@@ -15,6 +15,7 @@ import jwt
 import pytest
 import uvloop
 from tests.server.clients import Clients
+from tests.server.receiver import Receiver
 
 from fastcollab import Config, Gateway
 
@@ -130,3 +131,12 @@ def no_leaked_connections() -> Iterator[None]:
 
     alive = [found for found in gc.get_objects() if type(found) in (Room, Session)]
     assert not alive, f"{len(alive)} sessions and rooms are still alive"
+
+
+@pytest.fixture
+async def receiver(start_gateway: StartGateway) -> AsyncIterator[Receiver]:
+    """A back end over HTTP, which outlives the gateways that ask it."""
+    receiver = Receiver()
+    await receiver.start()
+    yield receiver
+    await receiver.stop()

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.server.gateway_process import serving
-from tests.server.receiver import SECRET, Receiver, answering
-
-
-@pytest.fixture
-async def receiver(start_gateway) -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    await receiver.start()
-    yield receiver
-    await receiver.stop()
+from tests.server.receiver import SECRET, answering
 
 
 @pytest.mark.parametrize("kept_waiting", ["by the delay", "by the back end"])

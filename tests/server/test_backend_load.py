@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,14 +14,6 @@ from fastcollab import ConfigError, Gateway
 from fastcollab.errors import RoomNotFound
 from fastcollab.ot import ABSENT
 from fastcollab.ports import LoadedDocument
-
-
-@pytest.fixture
-async def receiver(start_gateway) -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    await receiver.start()
-    yield receiver
-    await receiver.stop()
 
 
 @pytest.fixture

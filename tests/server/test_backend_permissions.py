@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -26,14 +25,6 @@ from fastcollab.ports import BackendDown, Grant
 
 #: Claims of a token that says nothing of rooms.
 SILENT: dict[str, Any] = {"rooms": None}
-
-
-@pytest.fixture
-async def receiver(start_gateway) -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    await receiver.start()
-    yield receiver
-    await receiver.stop()
 
 
 @pytest.fixture

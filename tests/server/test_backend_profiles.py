@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -16,14 +15,6 @@ from fastcollab.ports import Profile
 
 CLAIMS = {"name": "Ada of the token", "color": "#111111", "picture": "https://token.example/ada.png"}
 TOKEN = {**CLAIMS, "rooms": {"*": "write"}}
-
-
-@pytest.fixture
-async def receiver(start_gateway) -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    await receiver.start()
-    yield receiver
-    await receiver.stop()
 
 
 @pytest.fixture

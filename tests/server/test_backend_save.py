@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -15,15 +15,6 @@ from fastcollab import ConfigError, Gateway
 from fastcollab.engines.memory import MemoryDocuments
 from fastcollab.ot import ABSENT
 from fastcollab.ports import SavedDocument
-
-
-@pytest.fixture
-async def receiver(start_gateway) -> AsyncIterator[Receiver]:
-    receiver = Receiver()
-    await receiver.start()
-    yield receiver
-    await receiver.stop()
-
 
 Start = Callable[..., Awaitable[Gateway]]
 
