@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test conformance simulate durability twins fuzz sanitize lint bench clean
+.PHONY: help setup run test attacks conformance simulate durability twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -33,6 +33,9 @@ conformance: setup  ## Autobahn's WebSocket cases against the listener
 simulate: setup  ## schedules of simulated gateways, clients and stores, for ten minutes
 	$(BIN)/python -m tests.simulation --first $${SIMULATION_FIRST:-4000} --seeds $${SIMULATION_SEEDS:-1000000000} \
 		--seconds $${SIMULATION_SECONDS:-600}
+
+attacks: setup  ## every attack of the threat model, and what others notice of it
+	ATTACK_SECONDS=$${ATTACK_SECONDS:-2} $(BIN)/python -m pytest -s tests/attacks
 
 durability: setup  ## a gateway on a file, killed a hundred times while people write
 	DURABILITY_KILLS=$${DURABILITY_KILLS:-100} $(BIN)/python -m pytest -s tests/durability

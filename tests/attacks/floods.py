@@ -47,6 +47,9 @@ _FLOODS = {
     "messages_that_are_too_large": (frame(TEXT, b"x" * (2 * MIB - 1000)), "3001"),
 }
 
+#: One of each kind: coalesced, refused, many in one, control frames, and long ones.
+_IN_SHORT = ("cursors", "operations", "batches", "pings", "large_messages")
+
 
 def _register(name: str, data: bytes, refusal: str | None, *, reads: bool) -> None:
     async def flood(target: Target) -> None:
@@ -73,7 +76,8 @@ def _register(name: str, data: bytes, refusal: str | None, *, reads: bool) -> No
 
     flood.__name__ = f"flood_of_{name}" + ("" if reads else "_that_reads_nothing")
     expected = [refusal] if refusal is not None and reads else ["flooded"]
-    attack(*expected, memory=32, client__max_outbound_bytes=2 * MIB)(flood)
+    like_others = name not in _IN_SHORT
+    attack(*expected, memory=32, like_others=like_others, client__max_outbound_bytes=2 * MIB)(flood)
 
 
 for _name, (_data, _refusal) in _FLOODS.items():

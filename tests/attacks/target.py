@@ -65,7 +65,8 @@ class Attack:
     """One thing that somebody does to a gateway, again and again, `at_once` times at the same moment.
 
     A wave fails with an AssertionError if it is not refused as it should be. `refusals` are those of which there must
-    be one at least; `settings` the gateway's, beyond the usual; `memory` the most that it may grow by, in MiB.
+    be one at least; `settings` the gateway's, beyond the usual; `memory` the most that it may grow by, in MiB. One that
+    is `like_others` is left to `make attacks`.
     """
 
     wave: Wave
@@ -74,19 +75,25 @@ class Attack:
     at_once: int
     memory: int
     public_key: bool
+    like_others: bool
 
 
 ATTACKS: dict[str, Attack] = {}
 
 
 def attack(
-    *refusals: str, at_once: int = 4, memory: int = 24, public_key: bool = False, **settings: object
+    *refusals: str,
+    at_once: int = 4,
+    memory: int = 24,
+    public_key: bool = False,
+    like_others: bool = False,
+    **settings: object,
 ) -> Callable[[Wave], Wave]:
     """Registers a wave under its name. Settings are written with `__` for the dot."""
 
     def register(wave: Wave) -> Wave:
         dotted = {key.replace("__", "."): value for key, value in settings.items()}
-        ATTACKS[wave.__name__] = Attack(wave, frozenset(refusals), dotted, at_once, memory, public_key)
+        ATTACKS[wave.__name__] = Attack(wave, frozenset(refusals), dotted, at_once, memory, public_key, like_others)
         return wave
 
     return register
