@@ -17,7 +17,7 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from tests.attacks.bystanders import FIRST_USER, MEMBERS, ROOMS
-from tests.attacks.target import MIB, Attack
+from tests.attacks.target import Attack
 
 from fastcollab.bench.process import Memory
 
@@ -175,6 +175,3 @@ async def _left_open(pid: int, expected: int) -> int:
             break
         await asyncio.sleep(_SAMPLE)
     return left
-
-
-__all__ = ["MIB", "Sight", "attacked"]

@@ -15,8 +15,8 @@ import pytest
 import tests.attacks.bodies
 import tests.attacks.doors
 import tests.attacks.floods  # noqa: F401 - they register attacks
-from tests.attacks.arena import MIB, attacked
-from tests.attacks.target import ATTACKS
+from tests.attacks.arena import attacked
+from tests.attacks.target import ATTACKS, MIB
 
 TWO_INTERVALS_MS = 2 * 16.67
 SECONDS = float(os.environ.get("ATTACK_SECONDS", "0"))
@@ -39,6 +39,7 @@ async def test_an_attack_is_refused_bounded_and_not_noticed(name: str, tmp_path:
         assert sight.waves > 0
         assert attack.refusals <= sight.met.keys()
         assert sight.faults == 0, "bystanders lost something"
+        assert sight.quiet > 0 < sight.during, "nothing was measured"
         assert sight.growth < attack.memory * MIB
         assert sight.left <= 0, "something was left open"
         if sight.during <= max(2 * sight.quiet, TWO_INTERVALS_MS):
