@@ -36,7 +36,7 @@ class ReluctantDocuments(MemoryDocuments):
         self.fails = False
         self.loses_answers = False
 
-    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> None:
+    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed], mark: str = "") -> None:
         self.batches.append(len(entries))
         await self.gate.wait()
         if self.fails:
@@ -47,7 +47,14 @@ class ReluctantDocuments(MemoryDocuments):
             raise ServiceUnavailable("the store does not answer", retryAfterMs=50)
 
     async def history(
-        self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None
+        self,
+        room_id: str,
+        epoch: str,
+        after: int,
+        up_to: int | None = None,
+        limit: int | None = None,
+        *,
+        mark: str = "",
     ) -> list[Committed]:
         entries = await super().history(room_id, epoch, after, up_to, limit)
         self.history_read.set()

@@ -91,7 +91,7 @@ class RecordedDocuments(MemoryDocuments):
         self.ledger.begin(stored)
         return stored
 
-    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> None:
+    async def append(self, room_id: str, epoch: str, entries: Sequence[Committed], mark: str = "") -> None:
         await super().append(room_id, epoch, entries)
         self.ledger.append(entries)
 
@@ -130,7 +130,7 @@ class DistantDocuments:
         if self._append_under_way:
             self._world.tally[f"a crash with an append {self._append_under_way}"] += 1
 
-    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> Awaitable[None]:
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed], mark: str = "") -> Awaitable[None]:
         """Gives a future or a coroutine, for both of which the gateway has a way of its own."""
         call = self._call_append(room_id, epoch, entries)
         return asyncio.get_running_loop().create_task(call) if entries[0].version % 2 else call
@@ -162,11 +162,21 @@ class DistantDocuments:
         return await self._call("create", lambda: self._store.create(room_id, document_type, content))
 
     async def history(
-        self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None
+        self,
+        room_id: str,
+        epoch: str,
+        after: int,
+        up_to: int | None = None,
+        limit: int | None = None,
+        *,
+        mark: str = "",
     ) -> list[Committed]:
         if up_to is not None:
             self._world.tally["history brought back from the store"] += 1
         return await self._call("history", lambda: self._store.history(room_id, epoch, after, up_to, limit))
+
+    async def mend(self, room_id: str, known: StoredDocument, recent: Sequence[Committed]) -> bool:
+        return await self._call("mend", lambda: self._store.mend(room_id, known, recent))
 
     async def results(self, room_id: str, epoch: str, authors: Sequence[Author]) -> dict[Author, int]:
         found = await self._call("results", lambda: self._store.results(room_id, epoch, authors))

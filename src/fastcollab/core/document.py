@@ -114,12 +114,17 @@ class Committed(msgspec.Struct, frozen=True, gc=False):
     def author(self) -> Author:
         return Author(self.user_id, self.message_id)
 
+    @property
+    def mark(self) -> str:
+        """What tells this entry from any other that could stand in its place, should a store lose it and go on."""
+        return f"{self.committed_at}:{self.message_id}"
+
 
 class Document:
     """The document of one room, in its newest version, with the newest part of its history.
 
     `content` is the document at `version`, a value of the type `document_type`, and `oldest` the first version of which
-    the log knows what came after, which is `log_begins`.
+    the log knows what came after, which is `log_begins`. `mark` is that of the entry which made `version`.
     """
 
     def __init__(
@@ -131,10 +136,13 @@ class Document:
         epoch: str | None = None,
         version: int = 0,
         oldest: int | None = None,
+        mark: str = "",
     ) -> None:
         self.type = document_type
         self.epoch = epoch or new_epoch()
         self.version = version
+        #: The mark of the entry that made `version`; empty if the store keeps none, or there was none.
+        self.mark = mark
         self.staged: list[Committed] = []
         self._live = open_document(document_type, document_type.create() if content is _NEW else content)
         self._limits = limits
@@ -269,6 +277,11 @@ class Document:
             self.version += 1
         self._remember(entries)
 
+    @property
+    def newest_entries(self) -> Sequence[Committed]:
+        """The newest part of the history, as far as it is here."""
+        return self._history
+
     def recognise(self, results: Mapping[Author, int]) -> None:
         """These messages became these versions, as the store knows."""
         self._results.update(results)
@@ -335,6 +348,7 @@ class Document:
 
     def _remember(self, entries: Iterable[Committed]) -> None:
         for entry in entries:
+            self.mark = entry.mark
             self._history.append(entry)
             self._history_bytes += entry.size
             self._bytes_since_snapshot += entry.size

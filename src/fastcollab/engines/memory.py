@@ -15,7 +15,7 @@ from typing import Any
 from fastcollab.core.document import Author, Committed, new_epoch
 from fastcollab.core.revocation import Revocation, TokenMarks
 from fastcollab.errors import ConnectionLimit, RateLimited, VersionMismatch
-from fastcollab.ports import AlreadyCommitted, DocumentSummary, LogMoved, Retention, Settled, StoredDocument
+from fastcollab.ports import AlreadyCommitted, DocumentSummary, LogMoved, Retention, Settled, StoredDocument, TakenUp
 
 _NUMBERS = 2**32
 
@@ -49,7 +49,7 @@ class MemoryRegistry:
         self._connections[user_id] = connections
         return self._numbers[user_id]
 
-    async def unregister(self, user_id: str, connection_id: str) -> None:
+    async def unregister(self, user_id: str, connection_id: str, resumable: float = 0) -> None:
         connections = self._connections.get(user_id)
         if connections is None:
             return
@@ -57,6 +57,9 @@ class MemoryRegistry:
         if not connections:
             del self._connections[user_id]
             del self._holders[self._numbers.pop(user_id)]
+
+    async def take_up(self, user_id: str, connection_id: str) -> TakenUp:
+        return TakenUp(False)
 
     async def enter(self, user_id: str, connection_id: str, room_id: str, limit: int) -> None:
         connections = self._connections.get(user_id, {})
@@ -144,7 +147,7 @@ class MemoryDocuments:
             kept = self._documents[room_id] = _Kept(document_type, content, self._unix())
         return kept.at(kept.version)
 
-    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> Settled:
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed], mark: str = "") -> Settled:
         kept = self._documents.get(room_id)
         if kept is None or kept.epoch != epoch or entries[0].version != kept.version + 1:
             first = entries[0].version
@@ -157,7 +160,14 @@ class MemoryDocuments:
         return Settled()
 
     async def history(
-        self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None
+        self,
+        room_id: str,
+        epoch: str,
+        after: int,
+        up_to: int | None = None,
+        limit: int | None = None,
+        *,
+        mark: str = "",
     ) -> list[Committed]:
         kept = self._documents.get(room_id)
         if kept is None or kept.epoch != epoch:
@@ -165,6 +175,9 @@ class MemoryDocuments:
         kept.check(after)
         entries = kept.log[after - kept.oldest : (kept.version if up_to is None else up_to) - kept.oldest]
         return entries if limit is None else entries[:limit]
+
+    async def mend(self, room_id: str, known: StoredDocument, recent: Sequence[Committed]) -> bool:
+        return False
 
     async def results(self, room_id: str, epoch: str, authors: Sequence[Author]) -> dict[Author, int]:
         kept = self._documents.get(room_id)

@@ -13,11 +13,12 @@ fails, knows more than this process, or has a coroutine of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 from fastcollab.core.commits import Refusal
+from fastcollab.core.document import Committed
 from fastcollab.core.effects import Effect
 from fastcollab.core.room import Room
 from fastcollab.core.session import Session
@@ -202,7 +203,8 @@ class Committer:
         document = room.document
         if not document.staged:
             return _Batch(refusals, None)
-        return _Batch(refusals, self._documents.store.append(room.id, document.epoch, document.staged))
+        appending = self._documents.store.append(room.id, document.epoch, document.staged, document.mark)
+        return _Batch(refusals, appending)
 
     async def _append(self, room: Room, batch: _Batch) -> None:
         if batch.appending is not None:
@@ -211,8 +213,8 @@ class Committer:
             except AlreadyCommitted as known:
                 room.commits.restage(known.results)
                 return
-            except LogMoved:
-                await self._catch_up(room)
+            except LogMoved as moved:
+                await self._catch_up(room, moved.entries)
                 return
         self._stored(room)
 
@@ -249,14 +251,18 @@ class Committer:
             refusals = [refusal._replace(error=error) for refusal in refusals]
         return room.refused(refusals, results)
 
-    async def _catch_up(self, room: Room) -> None:
-        """Another has written to the document: takes that in, and has the batch wait again."""
+    async def _catch_up(self, room: Room, entries: Sequence[Committed] = ()) -> None:
+        """Another has written to the document: takes that in, and has the batch wait again. `entries` are what it has
+        written, if they are known.
+        """
         document = room.document
         room.commits.restage({})
         try:
-            entries = await self._documents.store.history(room.id, document.epoch, document.version)
+            if not entries:
+                version, mark = document.version, document.mark
+                entries = await self._documents.store.history(room.id, document.epoch, version, mark=mark)
         except (LogMoved, VersionMismatch):  # another epoch; or an older state of this one, put back under the gateway
-            renewed = await self._documents.open(room.id, document.type.name)
+            renewed = await self._documents.reopen(room.id, document)
             self._carry_out(room.renewed(renewed))
             self._changed(room.id)
         else:

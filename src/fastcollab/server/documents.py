@@ -56,9 +56,20 @@ class Documents:
             epoch=stored.epoch,
             version=stored.version,
             oldest=stored.oldest,
+            mark=stored.mark,
         )
         document.follow(stored.entries)
         return document
+
+    async def reopen(self, room_id: str, document: Document) -> Document:
+        """The room's document as it is in the store, which does not continue what is here. If that is because the store
+        has lost some of it, what is here may be put back (:meth:`~fastcollab.ports.DocumentStore.mend`).
+        """
+        version, content = document.version, document.content
+        known = StoredDocument(document.type.name, document.epoch, version, version, content, (), document.mark)
+        if await self.store.mend(room_id, known, document.newest_entries):
+            log.warning("the store had lost operations of a document", room=room_id, version=version)
+        return await self.open(room_id, document.type.name)
 
     async def close(self, room_id: str, document: Document) -> None:
         """Puts a document away that no room has open any more, so that it is opened quickly the next time."""

@@ -26,7 +26,7 @@ class FaultyDocuments(MemoryDocuments):
 
     faulty = ("broken",)
 
-    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> Any:
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed], mark: str = "") -> Any:
         if room_id in self.faulty:
             raise ZeroDivisionError
         return super().append(room_id, epoch, entries)
@@ -143,7 +143,7 @@ class FutureDocuments(MemoryDocuments):
         super().__init__()
         self.appending: list[asyncio.Future[None]] = []
 
-    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> Any:
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed], mark: str = "") -> Any:
         self.appending.append(asyncio.get_running_loop().create_future())
         return self.appending[-1]
 

@@ -81,14 +81,24 @@ class SqliteDocuments:
                 return made
         return document
 
-    def append(self, room_id: str, epoch: str, entries: Sequence[Committed]) -> asyncio.Future[None]:
+    def append(self, room_id: str, epoch: str, entries: Sequence[Committed], mark: str = "") -> asyncio.Future[None]:
         return self._writer.call(Append(room_id, epoch, entries))
 
     async def history(
-        self, room_id: str, epoch: str, after: int, up_to: int | None = None, limit: int | None = None
+        self,
+        room_id: str,
+        epoch: str,
+        after: int,
+        up_to: int | None = None,
+        limit: int | None = None,
+        *,
+        mark: str = "",
     ) -> list[Committed]:
         entries: list[Committed] = await self._read(reading.history, room_id, epoch, after, up_to, limit)
         return entries
+
+    async def mend(self, room_id: str, known: StoredDocument, recent: Sequence[Committed]) -> bool:
+        return False
 
     async def results(self, room_id: str, epoch: str, authors: Sequence[Author]) -> dict[Author, int]:
         results: dict[Author, int] = await self._read(reading.results, room_id, epoch, authors)

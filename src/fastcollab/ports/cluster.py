@@ -1,0 +1,139 @@
+"""What gateways on many machines, the *nodes* of a cluster, need of what is between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+
+from fastcollab.core.roster import Person, RosterEntry
+
+
+class Rosters(Protocol):
+    """Who takes part in which room, through which node.
+
+    The engine knows of which node it is; what is called "here" is that node. Each call is atomic, and what one has
+    returned from every later call sees, from whichever node it comes. Calls about one room are not made at once by one
+    node, but :meth:`show`.
+    """
+
+    async def enter(self, room_id: str, person: Person, limit: int) -> Sequence[RosterEntry]:
+        """Has the user take part here, as this person, and returns the whole roster.
+
+        Raises :class:`~fastcollab.errors.RoomFull` if the user does not take part anywhere yet, and `limit` others do;
+        then nothing has changed.
+        """
+        ...
+
+    async def leave(self, room_id: str, user_id: str) -> None:
+        """The user takes part here no more; with its last node its presence is forgotten."""
+        ...
+
+    async def declare(self, room_id: str, persons: Sequence[Person]) -> Sequence[RosterEntry]:
+        """Has exactly these take part here, whatever was known before, and returns the whole roster."""
+        ...
+
+    def show(self, room_id: str, user_id: str, presence: Mapping[str, Any]) -> None:
+        """Keeps the presence of a participant, in place of what was kept. It is not waited for, and may fail without a
+        word; whoever hears what is published after this call, finds it kept.
+        """
+        ...
+
+
+class Beat(NamedTuple):
+    """What a node learns when it says that it lives.
+
+    `alive` are all nodes that live, this one included. `held`: the others had not taken this node for dead before.
+    `dead` are nodes that this one is to bury, and no other.
+    """
+
+    alive: frozenset[str]
+    held: bool
+    dead: Sequence[str]
+
+
+class Nodes(Protocol):
+    """Which nodes there are. A node that has not said for `lease` seconds that it lives is dead, and has to enter
+    everywhere anew. When the engine itself has stood still nobody is dead for that.
+    """
+
+    @property
+    def here(self) -> str:
+        """The id of this node, which no other ever has."""
+        ...
+
+    @property
+    def lease(self) -> float:
+        """Seconds for which a node counts as alive after :meth:`beat`."""
+        ...
+
+    async def beat(self) -> Beat:
+        """Says that this node lives."""
+        ...
+
+    async def bury(self, node: str) -> None:
+        """Forgets all that a dead node has entered: participants, connections. May be made again after a failure."""
+        ...
+
+    async def retire(self, after: float) -> None:
+        """This node ends: it counts as dead `after` so many seconds, in which its users may come back elsewhere."""
+        ...
+
+
+class Bus(Protocol):
+    """Carries bundles of bytes from each node to all that hear a channel, this node included if it hears it.
+
+    At most once; those of one node on one channel in their order. What is lost is noticed by those who number what they
+    publish.
+    """
+
+    @property
+    def channels(self) -> int:
+        """How many channels there are, which are numbers from 0."""
+        ...
+
+    async def open(self, heard: Callable[[int, bytes], None], lost: Callable[[Collection[int]], None]) -> None:
+        """Begins. `heard` is called with each bundle, on the event loop, and `lost` with channels of which bundles may
+        have been missed, when they are heard again.
+        """
+        ...
+
+    async def hear(self, channel: int) -> None:
+        """Hears the channel from when this returns; of what is published later everything is heard."""
+        ...
+
+    async def ignore(self, channel: int) -> None:
+        """Hears the channel no longer."""
+        ...
+
+    def publish(self, bundles: Sequence[tuple[int, bytes]]) -> None:
+        """Sends bundles, each on its channel. Nobody waits for it: without a connection they are lost."""
+        ...
+
+    async def renew(self) -> None:
+        """Makes its connections anew, since what they should bring does not come."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class Disconnect(msgspec.Struct, frozen=True, tag="disconnect", rename="camel"):
+    """The connections of a user, or one connection by its id, are to be closed with `code` (a close code)."""
+
+    kind: Literal["user", "connection"]
+    subject: str
+    code: int
+    reason: str
+
+
+class Orders(Protocol):
+    """What every node is to do."""
+
+    async def give(self, order: Disconnect) -> None:
+        """Reaches all nodes that live, this one included, once; those that cannot be reached now when they can be."""
+        ...
+
+    def subscribe(self, told: Callable[[Disconnect], None]) -> Callable[[], None]:
+        """Has `told` called with each order; to call what is returned ends that."""
+        ...
