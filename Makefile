@@ -49,7 +49,7 @@ fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
 
 # A build of its own, from scratch. What the sanitizers find goes to the log, since a test may swallow what is printed.
 SANITIZED := build/sanitize
-SANITIZED_TESTS := tests/unit/test_binary.py tests/unit/test_json_depth.py tests/unit/ot tests/unit/server tests/property \
+SANITIZED_TESTS := tests/unit/test_binary.py tests/unit/test_bundle.py tests/unit/test_json_depth.py tests/unit/ot tests/unit/server tests/property \
 	tests/server/test_fanout.py tests/server/test_cork.py tests/server/test_gateway.py tests/server/test_heartbeat.py \
 	tests/server/test_compression.py tests/server/test_compressed_sending.py \
 	$(wildcard tests/server/test_hostile_*.py)

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "fuzz"
 DEFAULT_SECONDS = 60
 #: Documents, and what comes over the wire.
-TARGETS = ("ot_json1", "ot_rich_text", "ot_text", "frames", "handshake", "inflation", "messages")
+TARGETS = ("ot_json1", "ot_rich_text", "ot_text", "bundle", "frames", "handshake", "inflation", "messages")
 
 
 def build() -> None:

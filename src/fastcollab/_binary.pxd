@@ -58,6 +58,7 @@ cdef inline void store_f32(uint8_t* data, float value) noexcept nogil:
 
 
 cdef FrameFault check_frame(const uint8_t* data, Py_ssize_t size) noexcept nogil
+cdef bint is_record(uint16_t kind, const uint8_t* data) noexcept nogil
 cdef Py_ssize_t write_plain(uint8_t* target, uint16_t kind, RecordSlot slot) noexcept
 
 
@@ -74,6 +75,11 @@ cdef class RecordSlot:
         bint known                # there was a record at all
         bint deferred             # over the rate limit; its newest record waits for its time
         bint listed               # in the batch's list of changes for JSON connections
+        bint local                # records that are put are for other nodes too
+        bint foreign              # the newest record came from another node
+        bint outgoing             # in the batch's list for other nodes
+        bint replaced             # the record of this flush is newer than what was listed for other nodes
+        uint64_t version          # of the document, when a selection was put
         int64_t theoretical_arrival  # of the generic cell rate algorithm, ns
         uint64_t last_flush       # number of the flush that last carried a record of it
 
@@ -94,18 +100,24 @@ cdef class RecordBatch:
         list gathered             # slots whose record is in the buffer, in its order
         list waiting              # slots that are deferred
         list changed              # slots that changed since take_changes()
+        list outgoing             # slots of which other nodes are to have the record, in a relayed room
         readonly uint64_t flushes
         readonly int64_t next_flush   # no flush before, ns
         public bint lists_changes     # whether anyone wants take_changes()
+        bint relayed              # whether there are other nodes that want `outgoing`
 
     cdef int _reserve(self, Py_ssize_t records) except -1
     cdef uint8_t* _record_at(self, Py_ssize_t index) noexcept
     cdef int list_gathered(self) except -1
+    cdef int list_outgoing(self, RecordSlot slot) except -1
+    cdef int list_known(self) except -1
+    cdef list take_outgoing(self)
     cdef int _list_change(self, RecordSlot slot) except -1
     cdef int _drop(self, RecordSlot slot) except -1
     cdef int _drop_gathered(self, RecordSlot slot) except -1
     cdef void _charge(self, RecordSlot slot, int64_t now) noexcept
     cdef int64_t put(self, RecordSlot slot, const uint8_t* frame, Py_ssize_t size, int64_t now) except -1
+    cdef int64_t put_record(self, RecordSlot slot, const uint8_t* record) except -1
     cdef int gather(self, RecordSlot slot) except -1
     cdef int64_t begin_flush(self, int64_t now) except -1
     cdef uint8_t* batched_frame(self, Py_ssize_t* size) noexcept

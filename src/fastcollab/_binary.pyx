@@ -10,7 +10,11 @@ Time enters as an argument, in nanoseconds of a monotonic clock; nothing here re
 a Python object for a record. The server's fan-out does the sending, between :meth:`begin_flush` and
 :meth:`end_flush`.
 
-Three questions are answered here, because they need all three of slot, batch and time:
+In a room with participants at other nodes, what is put here of local ones is listed for them too (`outgoing`). Only the
+slot is: its record is read when it leaves, so that the newest wins there as well. What comes from other nodes
+(:meth:`put_record`) has been under their limits, and is never listed for others: it would go round in circles.
+
+Four questions are answered here, because they need all three of slot, batch and time:
 
 *When may the next flush leave?*  At once after a quiet spell, else one interval after the last one was due
 (not: after it left, or late timers would add up).
@@ -22,6 +26,10 @@ costs one record per period, and the last position always arrives (L1).
 
 *What did a slow reader miss?*  Each slot knows the flush that last carried it. A member that was skipped since
 flush n is owed the newest record of every slot whose last flush is n or later, and no more than that (B10).
+
+*When may another node have it?*  At once when a record joins the batch, which is as often as the limit allows. Those
+that replace it there are not under the limit: the last one of them follows with the flush. So another node is never
+later than the members here, and gets at most two records of a slot per flush.
 """
 
 from cpython.conversion cimport PyOS_double_to_string, PyOS_string_to_double
@@ -71,6 +79,15 @@ cdef FrameFault check_frame(const uint8_t* data, Py_ssize_t size) noexcept nogil
     if kind == SELECTION and not (is_offset(data + 6) and is_offset(data + 10)):
         return FRAME_OFFSET
     return FRAME_GOOD
+
+
+cdef bint is_record(uint16_t kind, const uint8_t* data) noexcept nogil:
+    """Whether `RECORD_SIZE` bytes at `data` are a record that `check_frame` has let pass at another node."""
+    if not is_coordinate(data + 4) or not is_coordinate(data + 8):
+        return False
+    if load_u32(data + 16) != NOT_A_NUMBER and not (is_coordinate(data + 16) and is_coordinate(data + 20)):
+        return False
+    return kind == CURSOR or (is_offset(data + 4) and is_offset(data + 8))
 
 
 cdef object shortest(float value):
@@ -133,6 +150,7 @@ cdef class RecordBatch:
         self.gathered = []
         self.waiting = []
         self.changed = []
+        self.outgoing = []
 
     def __dealloc__(self):
         PyMem_Free(self.buffer)
@@ -173,6 +191,10 @@ cdef class RecordBatch:
         if slot.listed:
             self.changed.remove(slot)
             slot.listed = False
+        if slot.outgoing:
+            self.outgoing.remove(slot)
+            slot.outgoing = False
+        slot.replaced = False
         return 0
 
     cdef int _reserve(self, Py_ssize_t records) except -1:
@@ -219,9 +241,11 @@ cdef class RecordBatch:
             store_u32(slot.record + 16, NOT_A_NUMBER)
             store_u32(slot.record + 20, NOT_A_NUMBER)
         slot.known = True
+        slot.foreign = False
         if slot.index >= 0:
             memcpy(self._record_at(slot.index), slot.record, RECORD_SIZE)
             self._list_change(slot)
+            slot.replaced = self.relayed
             return self.next_flush
         if self.period:
             early = slot.theoretical_arrival - self.tolerance
@@ -232,6 +256,23 @@ cdef class RecordBatch:
                 return max(early, self.next_flush)
         self._charge(slot, now)
         self.gather(slot)
+        self.list_outgoing(slot)
+        return self.next_flush
+
+    cdef int64_t put_record(self, RecordSlot slot, const uint8_t* record) except -1:
+        """Takes a record that came from another node, and that `is_record`, as the newest of `slot`, and returns when
+        it should be flushed (ns), like `put`.
+        """
+        if slot.batch is not self:
+            raise ValueError("the slot is not in the batch")
+        memcpy(slot.record + 4, record + 4, RECORD_SIZE - 4)
+        store_u32(slot.record, slot.numeric_id)
+        slot.known = slot.foreign = True
+        if slot.index >= 0:
+            memcpy(self._record_at(slot.index), slot.record, RECORD_SIZE)
+            self._list_change(slot)
+        else:
+            self.gather(slot)
         return self.next_flush
 
     cdef inline void _charge(self, RecordSlot slot, int64_t now) noexcept:
@@ -257,6 +298,32 @@ cdef class RecordBatch:
         for slot in self.gathered:
             self._list_change(slot)
         return 0
+
+    cdef int list_outgoing(self, RecordSlot slot) except -1:
+        """Has other nodes get the slot's record, if there are any and it is not from one of them."""
+        if self.relayed and slot.local and not slot.foreign and not slot.outgoing:
+            slot.outgoing = True
+            self.outgoing.append(slot)
+        return 0
+
+    cdef int list_known(self) except -1:
+        """Has other nodes get every record that is known here and not from one of them."""
+        cdef RecordSlot slot
+        for slot in self.slots:
+            if slot.known:
+                self.list_outgoing(slot)
+        return 0
+
+    cdef list take_outgoing(self):
+        """The slots of which other nodes are to have the record now. Those of which a newer one has come from another
+        node meanwhile (`foreign`) are to be passed over.
+        """
+        cdef RecordSlot slot
+        cdef list taken = self.outgoing
+        self.outgoing = []
+        for slot in taken:
+            slot.outgoing = slot.replaced = False
+        return taken
 
     def take_changes(self) -> list:
         """The slots that changed since the last call, for those connections that get records as JSON."""
@@ -286,10 +353,14 @@ cdef class RecordBatch:
                 if slot.index < 0:
                     self._charge(slot, now)
                     self.gather(slot)
+                    self.list_outgoing(slot)
         if self.count:
             self.flushes += 1
             for slot in self.gathered:
                 slot.last_flush = self.flushes
+                if slot.replaced:
+                    slot.replaced = False
+                    self.list_outgoing(slot)
             store_u16(self.buffer + HEADROOM, BATCHED | self.kind)
             store_u32(self.buffer + HEADROOM + 4, self.handle)
         return self.next_flush
@@ -399,6 +470,14 @@ cdef class RecordBatch:
         store_f32(frame + 18, viewport_x)
         store_f32(frame + 22, viewport_y)
         return self.put(slot, frame, FRAME_SIZE_VIEWPORT, now)
+
+    def put_foreign(self, RecordSlot slot not None, const uint8_t[::1] record not None) -> int:
+        """`put_record` for a record in a buffer; raises ValueError if it is none of this kind, or `slot` was not
+        added.
+        """
+        if record.shape[0] != RECORD_SIZE or not is_record(self.kind, &record[0]):
+            raise ValueError("no record of this kind")
+        return self.put_record(slot, &record[0])
 
     def flush(self, int64_t now, int64_t interval=0) -> bytes:
         """One whole flush: the batched frame, empty if nothing was gathered."""

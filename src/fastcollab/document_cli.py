@@ -217,20 +217,20 @@ def _on_store(
 
     config = load_config(path, {} if engine is None else {"engine.url": Setting(engine, "flag --engine")})
     file = config.engine.sqlite_path
-    if file is None:
+    if file is None and config.engine.redis is None:
         fail(
             [
                 f"engine.url is {config.engine.url}, which keeps documents in the gateway's own process, where no "
                 "command can look at them; --engine names another"
             ]
         )
-    if not makes and not file.exists():
+    if file is not None and not makes and not file.exists():
         fail([f"{file} does not exist"])
     # What the engine logs is what the command tells.
     logging.disable()
 
     async def run() -> None:
-        store = await open_documents(config.engine, exclusive=False)
+        store = await open_documents(config.engine)
         try:
             await command(store, config)
         finally:

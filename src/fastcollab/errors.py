@@ -66,6 +66,7 @@ class CloseCode(IntEnum):
     SLOW_CONSUMER = 4503
     SILENT = 4504
     REPLACED = 4505
+    DISCONNECTED = 4506
 
     @property
     def reconnect(self) -> bool:

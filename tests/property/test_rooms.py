@@ -238,7 +238,7 @@ class RoomMachine(RuleBasedStateMachine):
                 del self.away[user_id], self.truth[user_id]
 
     def flush(self) -> None:
-        numbers = {who.identity.numeric_id for who in self.room.participants.values()}
+        numbers = {who.person.numeric_id for who in self.room.participants.values()}
         for batch in (self.room.cursors, self.room.selections):
             if frame := batch.flush(self.now, SECOND // 1_000):
                 records = _binary.decode_frames(frame)[2]

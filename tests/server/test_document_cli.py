@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.redis_servers import VALKEY, start_server
 from tests.server.gateway_process import command, serving
 
 Line = dict[str, Any]
@@ -290,3 +291,23 @@ def test_a_store_that_is_damaged_within(store: Path) -> None:
     store.write_bytes(content)
     for arguments in EVERY_COMMAND:
         assert "damaged" in fail(*arguments, engine=f"sqlite:{store}")
+
+
+# In a Redis
+
+
+def test_documents_in_a_redis(tmp_path: Path) -> None:
+    document = {"roomId": "note", "type": "text", "content": "grüß dich"}
+    file = write(tmp_path / "import.jsonl", document)
+    with start_server(VALKEY) as server:
+        engine = ("--engine", server.url)
+        assert command("import", str(file), *engine).stdout == "documents imported: 1\n"
+        (listed,) = (json.loads(line) for line in command("list", "--json", *engine).stdout.splitlines())
+        assert (listed["roomId"], listed["version"]) == ("note", 0)
+        assert command("show", "note", *engine).stdout == "grüß dich\n"
+        assert command("export", "--all", "--history", *engine).returncode == 0
+        assert fail("import", str(file), engine=server.url).startswith(f"{file}, line 1: ")
+        assert command("delete", "--yes", "note", *engine).returncode == 0
+        assert fail("show", "note", engine=server.url) == "there is no document of room 'note'"
+    refusal = fail("list", engine=f"redis://ada:hunter2@{server.address}")
+    assert refusal.startswith(f"the Redis at {server.address} cannot be used: ") and "hunter2" not in refusal

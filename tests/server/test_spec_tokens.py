@@ -412,6 +412,22 @@ async def test_who_is_revoked_while_a_room_opens_does_not_enter_it_S12(gateway: 
     assert not bob.take("user_joined")
 
 
+async def test_who_is_disconnected_may_come_back_X5(gateway: Gateway, clients: Clients) -> None:
+    alices = [await clients.enter(gateway, "alice", "plans") for _ in range(2)]
+    bob = await clients.enter(gateway, "bob", "plans")
+    await gateway.disconnect_user("alice", "tidying up")
+    for alice in alices:
+        await alice.closed(4506)
+    first = await clients.enter(gateway, "alice", "plans")
+    second = await clients.enter(gateway, "alice", "plans")
+    await gateway.disconnect(first.connected["connectionId"])
+    await first.closed(4506)
+    await second.operate(["x"], 0, room="plans")
+    await bob.expect("operation_broadcast")
+    await gateway.disconnect("no such connection")
+    await gateway.disconnect_user("nobody")
+
+
 async def test_a_restart_forgets_no_revocation_S12(
     start_gateway: StartGateway, clients: Clients, make_token: MakeToken, tmp_path: Path
 ) -> None:

@@ -75,7 +75,6 @@ class GatewayProcess:
         in_force = {field: getattr(LIMITS, field) for field in LIMITS.__struct_fields__} | _PLENTY
         access = Access(Permission.WRITE)
         self.dispatcher = dispatcher = Dispatcher(
-            MemoryRegistry(),
             _Verifier(),  # type: ignore[arg-type]
             SessionSettings(type(LIMITS)(**in_force), heartbeat_interval=25_000),
             access=access,
@@ -85,6 +84,7 @@ class GatewayProcess:
             grace_period=int(GRACE * SECOND),
             run=machine.run,
         )
+        dispatcher.registry = MemoryRegistry()
         dispatcher.validation = Validation(
             access, MemoryRevocations(), sessions=tuple, carry_out=dispatcher.carry_out, run=machine.run
         )

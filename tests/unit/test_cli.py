@@ -230,7 +230,7 @@ def test_defaults_are_a_configuration_file(tmp_path: Path) -> None:
 
 def test_flags_of_serve_are_named_in_problems() -> None:
     problems = fail(
-        *("serve", "--host", "", "--port", "-1", "--engine", "redis://h"),
+        *("serve", "--host", "", "--port", "-1", "--engine", "mysql://h"),
         *("--set", "limits.operations=0", "--set", "limits.x=1", "--set", "auth.secret=a=b"),
     )
     assert problems == [
@@ -239,7 +239,7 @@ def test_flags_of_serve_are_named_in_problems() -> None:
         "server.port must be greater than or equal to 0, got -1 (flag --port)",
         "auth.secret must have at least 32 bytes for HS256, and has 3 (flag --set)",
         "limits.operations must be greater than or equal to 1, got '0' (flag --set)",
-        "engine.url is of the scheme redis; this version supports only memory:// and sqlite: (flag --engine)",
+        "engine.url is of the scheme mysql; known are memory://, sqlite:, redis:// and its kin (flag --engine)",
     ]
     assert fail("serve", "--set", "limits.operations") == ["--set takes KEY=VALUE, not 'limits.operations'"]
 

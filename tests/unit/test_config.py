@@ -17,6 +17,7 @@ from fastcollab.config import (
     Config,
     ConfigError,
     LimitsConfig,
+    RedisUrl,
     Setting,
     config_reference,
     effective_config,
@@ -105,12 +106,17 @@ backend.save_delay = 2.0
 backend.save_max_delay = 10.0
 backend.saves_at_once = 8
 engine.url = "sqlite:fastcollab.db"
-engine.durability = "full"
+engine.replicas = 1
+engine.prefix = "fastcollab"
+engine.timeout = 5.0
+engine.channels = 16
+engine.lease = 15.0
 log.level = "info"
 log.format = "auto"
 """
 PROMISED_UNSET = {
     *("tls.certificate_file", "tls.key_file"),
+    "engine.durability",
     *("auth.secret", "auth.public_key_file", "auth.jwks_url", "auth.issuer", "auth.audience"),
     *("backend.load_url", "backend.save_url", "backend.permission_url", "backend.profile_url", "backend.secret"),
 }
@@ -493,9 +499,24 @@ def test_the_proxy_protocol_is_spoken_with_trusted_proxies_only() -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("redis://user:hunter2@host/0", "is of the scheme redis; this version supports only memory:// and sqlite:"),
-        ("memory", "is not a URL; this version supports only memory:// and sqlite:"),
-        ("memory://x", "is of the scheme memory; this version supports only memory:// and sqlite:"),
+        ("mysql://user:hunter2@host/0", "is of the scheme mysql; known are memory://, sqlite:, redis:// and its kin"),
+        ("memory", "is not a URL; known are memory://, sqlite:, redis:// and its kin"),
+        ("memory://x", "is of the scheme memory; known are memory://, sqlite:, redis:// and its kin"),
+        *(
+            (url, "names no host, or no port that there can be: write redis://host:port")
+            for url in ("redis://", "redis://u:hunter2@", "redis://h:", "redis://h:0", "redis://h:65536", "redis://h:x")
+        ),
+        ("redis://:hunter2@a,b", "names more than one server: write redis+sentinel:// or redis+cluster://"),
+        ("redis+cluster://a,", "names no host, or no port that there can be: write redis://host:port"),
+        ("redis+cluster://a,b/1", "names a database, and a Cluster has only one"),
+        ("redis+sentinel://a,b", "names no service: write redis+sentinel://host:port,host:port/service"),
+        *(
+            (url, "ends with what is no number of a database")
+            for url in ("redis://h/x", "redis://h/-1", "redis://h/1/2", "redis+sentinel://h/service/x")
+        ),
+        ("redis://:p?w@h", "has a part that begins with ? or #, which means nothing here; write %3F and %23"),
+        ("redis://h h", "has white space or control characters in it"),
+        *((url, "names no socket: write unix:///path/to/redis.sock") for url in ("unix://", "unix:///", "unix://h/a")),
         *(
             (url, "names no file: write sqlite:///absolute/path.db or sqlite:relative.db")
             for url in ("sqlite:", "sqlite://", "sqlite:///", "sqlite:////", "sqlite://documents.db", "sqlite:a\0b")
@@ -518,7 +539,60 @@ def test_engines_that_there_are_not(url: str, problem: str) -> None:
     ],
 )
 def test_engines(url: str, path: str | None) -> None:
-    assert Config(engine={"url": url}).engine.sqlite_path == (path and Path(path))
+    engine = Config(engine={"url": url}).engine
+    assert engine.sqlite_path == (path and Path(path))
+    assert (engine.redis, engine.sqlite_durability) == (None, "full")
+
+
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("redis://h", RedisUrl("standalone", (("h", 6379),))),
+        ("redis://[::1]:7/", RedisUrl("standalone", (("::1", 7),))),
+        ("rediss://ada:p%40s%2Fs@h:1/3", RedisUrl("standalone", (("h", 1),), None, None, 3, "ada", "p@s/s", True)),
+        ("unix://:hunter2@/run/a%20b", RedisUrl("standalone", (), "/run/a b", password="hunter2")),
+        ("redis+sentinel://a,b:3/main", RedisUrl("sentinel", (("a", 26379), ("b", 3)), None, "main")),
+        ("rediss+sentinel://a/main/2", RedisUrl("sentinel", (("a", 26379),), None, "main", 2, tls=True)),
+        ("redis+cluster://a,b:3", RedisUrl("cluster", (("a", 6379), ("b", 3)))),
+    ],
+)
+def test_where_a_redis_is(url: str, parts: RedisUrl) -> None:
+    engine = Config(engine={"url": url}).engine
+    assert (engine.redis, engine.sqlite_path, engine.redis_durability) == (parts, None, "none")
+
+
+def test_a_password_of_an_engine_is_not_shown() -> None:
+    for url in ("redis://ada:hunter2@h", "redis+sentinel://:hunter2@a,b/main", "unix://:hunter2@/run/a"):
+        config = Config(engine={"url": url})
+        assert "hunter2" not in repr(config) + repr(config.engine.redis) + effective_config(config)
+        assert ":********@" in effective_config(config)
+
+
+@pytest.mark.parametrize(
+    ("url", "durability", "problem"),
+    [
+        ("sqlite:a.db", "relaxed", None),
+        ("redis://h", "aof", None),
+        ("redis+cluster://h", "replicas", None),
+        ("sqlite:a.db", "aof", "cannot be aof with documents in SQLite, which takes full or relaxed"),
+        ("unix:///a", "full", "cannot be full with documents in Redis, which takes none or aof or replicas"),
+        ("memory://", "none", "cannot be none with documents in memory, which takes none at all"),
+    ],
+)
+def test_an_engine_is_as_durable_as_it_can_be(url: str, durability: str, problem: str | None) -> None:
+    if problem is None:
+        engine = Config(engine={"url": url, "durability": durability}).engine
+        assert durability in (engine.sqlite_durability, engine.redis_durability)
+        return
+    found = problems_of(lambda: Config(engine={"url": url, "durability": durability}))
+    assert found == [f"engine.durability {problem} (keyword argument engine)"]
+
+
+def test_a_prefix_of_keys_has_no_character_that_means_something() -> None:
+    assert Config(engine={"prefix": "team:a_b.c-1"}).engine.prefix == "team:a_b.c-1"
+    for prefix in ("a{b}", "a b", "*", "ä", "a\n"):
+        (problem,) = problems_of(lambda prefix=prefix: Config(engine={"prefix": prefix}))
+        assert problem.startswith("engine.prefix may have letters, digits and ._:- only")
 
 
 # The back end

@@ -1,8 +1,9 @@
 """The gateway's configuration: what can be set, from where it is read, and how it is shown."""
 
+from fastcollab.config.engine import MASK, EngineConfig, RedisUrl
 from fastcollab.config.model import Config, section_models, setting_fields
 from fastcollab.config.problems import ConfigError, ConfigProblem
-from fastcollab.config.reference import MASK, config_reference, effective_config
+from fastcollab.config.reference import config_reference, effective_config
 from fastcollab.config.sections import (
     HMAC_KEY_BYTES,
     PUBLIC_KEY_ALGORITHMS,
@@ -11,7 +12,6 @@ from fastcollab.config.sections import (
     ClientConfig,
     CompressionConfig,
     DocumentsConfig,
-    EngineConfig,
     FanoutConfig,
     LimitsConfig,
     LogConfig,
@@ -39,6 +39,7 @@ __all__ = [
     "LimitsConfig",
     "LogConfig",
     "PresenceConfig",
+    "RedisUrl",
     "RoomsConfig",
     "ServerConfig",
     "Setting",

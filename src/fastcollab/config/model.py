@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fastcollab.config.engine import EngineConfig
 from fastcollab.config.problems import ConfigError, ConfigProblem
 from fastcollab.config.sections import (
     AuthConfig,
@@ -27,7 +28,6 @@ from fastcollab.config.sections import (
     ClientConfig,
     CompressionConfig,
     DocumentsConfig,
-    EngineConfig,
     FanoutConfig,
     LimitsConfig,
     LogConfig,

@@ -4,16 +4,14 @@ import json
 import textwrap
 import types
 from pathlib import Path
-from typing import Literal, get_args, get_origin
+from typing import Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
+from fastcollab.config.engine import MASK, without_password
 from fastcollab.config.model import Config, section_models
-
-MASK = "********"
-"""What is shown in place of a secret."""
 
 _WIDTH = 100
 
@@ -39,7 +37,7 @@ def effective_config(config: Config) -> str:
         lines += ["", f"[{section}]"] if lines else [f"[{section}]"]
         for name in model.model_fields:
             value = getattr(getattr(config, section), name)
-            setting = f"# {name} is not set" if value is None else f"{name} = {toml_value(value)}"
+            setting = f"# {name} is not set" if value is None else f"{name} = {without_password(toml_value(value))}"
             lines.append(f"{setting}  # {config.origin(f'{section}.{name}')}")
     return "\n".join(lines) + "\n"
 
@@ -61,7 +59,7 @@ def accepted_values(field: FieldInfo) -> str:
             (tuple, "list of strings"),
             (str, "string"),
             (SecretStr, "string"),
-            (Literal, "one of " + ", ".join(map(str, get_args(field.annotation)))),
+            (Literal, "one of " + ", ".join(_choices(field.annotation))),
         )
         if type_ in _types(field.annotation)
     )
@@ -94,9 +92,19 @@ def toml_value(value: object) -> str:
 
 def _types(annotation: object) -> tuple[object, ...]:
     """The bare types that an annotation is made of: ``(tuple, NoneType)`` for ``tuple[str, ...] | None``."""
-    if isinstance(annotation, types.UnionType):
-        return tuple(get_origin(member) or member for member in get_args(annotation))
-    return (get_origin(annotation) or annotation,)
+    return tuple(get_origin(member) or member for member in _members(annotation))
+
+
+def _choices(annotation: object) -> list[str]:
+    """The values of a literal type, which may be one of a union."""
+    return [
+        str(value) for member in _members(annotation) for value in get_args(member) if get_origin(member) is Literal
+    ]
+
+
+def _members(annotation: object) -> tuple[object, ...]:
+    # A literal type makes another union with None than a class does.
+    return get_args(annotation) if get_origin(annotation) in (types.UnionType, Union) else (annotation,)
 
 
 def _comment(text: str) -> list[str]:

@@ -634,44 +634,6 @@ class BackendConfig(Section):
         return tuple(filter(None, (self.load_url, self.save_url, self.permission_url, self.profile_url)))
 
 
-class EngineConfig(Section):
-    """What keeps documents and connects gateways with each other."""
-
-    url: str = "sqlite:fastcollab.db"
-    """`sqlite:///srv/documents.db` keeps documents in that file, and `sqlite:documents.db` in one that is sought from
-    the working directory. `memory://` keeps them in this process, for as long as it runs.
-    """
-
-    durability: Literal["full", "relaxed"] = "full"
-    """`full`: an operation is on the disk before it is acknowledged. `relaxed`: it outlives the end of the process in
-    any case, but a power cut may take the last moments.
-    """
-
-    @field_validator("url")
-    @classmethod
-    def _check_url(cls, url: str) -> str:
-        if url == "memory://" or _sqlite_path(url):
-            return url
-        if url.startswith("sqlite:"):
-            raise ValueError("names no file: write sqlite:///absolute/path.db or sqlite:relative.db")
-        # A URL may carry a password after its scheme, so the rest is not repeated.
-        scheme, separator, _ = url.partition("://")
-        given = f"of the scheme {scheme}" if separator else "not a URL"
-        raise ValueError(f"is {given}; this version supports only memory:// and sqlite:")
-
-    @property
-    def sqlite_path(self) -> Path | None:
-        """The file of a SQLite engine; None: it is another engine."""
-        path = _sqlite_path(self.url)
-        return Path(path) if path else None
-
-
-def _sqlite_path(url: str) -> str | None:
-    """The path that a URL of SQLite names; None: it names none."""
-    found = re.fullmatch(r"sqlite:(?:///?(?=/))?(/?[^/\0][^\0]*)", url)
-    return found[1] if found else None
-
-
 class LogConfig(Section):
     """What is written to the standard error stream."""
 

@@ -3,6 +3,7 @@
 A method of the core returns a list of these; the shell carries them out in their order. :class:`Verify`,
 :class:`Enter` and :class:`LookBack` ask for something that may take time: the shell calls back with the result, and
 messages of the connection that come meanwhile wait. For :class:`Commit` and :class:`Validate` nobody waits.
+:class:`Placed` and :class:`Relay` matter where there are other nodes.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from fastcollab.core.notices import Notice
 from fastcollab.errors import CloseCode
 from fastcollab.messages import Connect, JoinRoom, PastMessage, RefreshToken, ServerPayload
 
 if TYPE_CHECKING:
+    from fastcollab.core.presence import Participant
     from fastcollab.core.room import Room
     from fastcollab.core.session import Session
 
@@ -101,6 +104,21 @@ class Left(NamedTuple):
     room: Room
 
 
+class Placed(NamedTuple):
+    """The participant takes part here, or through other nodes, where it did not, or no more where it did."""
+
+    room: Room
+    participant: Participant
+
+
+class Relay(NamedTuple):
+    """Other nodes with members of the room are to be told; `participant` is whose presence it changes, if it does."""
+
+    room: Room
+    notice: Notice
+    participant: Participant | None = None
+
+
 class Activated(NamedTuple):
     """Binary frames of the session go to this room from now on."""
 
@@ -108,4 +126,19 @@ class Activated(NamedTuple):
     room: Room
 
 
-Effect = Send | Close | Verify | Validate | Enter | LookBack | Commit | Flush | Wake | Entered | Left | Activated
+Effect = (
+    Send
+    | Close
+    | Verify
+    | Validate
+    | Enter
+    | LookBack
+    | Commit
+    | Flush
+    | Wake
+    | Entered
+    | Left
+    | Activated
+    | Placed
+    | Relay
+)

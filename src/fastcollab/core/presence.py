@@ -14,59 +14,75 @@ from msgspec import UNSET
 
 from fastcollab import _binary, messages
 from fastcollab.core.instant import Instant
+from fastcollab.core.roster import Person
 
 if TYPE_CHECKING:
-    from fastcollab.core.session import Identity, Session
+    from fastcollab.core.session import Session
 
 
 class Participant:
-    """A user in a room. `sessions` is empty while the user is away and may still come back (R7)."""
+    """A user in a room, through connections here and through other nodes.
+
+    `sessions` is empty while the user is away and may still come back (R7), and of one who is on other nodes only; of
+    these `nodes` has the ids.
+    """
 
     __slots__ = (
         "absent_since",
         "cursor",
         "data",
-        "identity",
+        "nodes",
+        "person",
         "selection",
         "selection_frame",
         "sessions",
         "status",
     )
 
-    def __init__(self, identity: Identity) -> None:
-        self.identity = identity
+    def __init__(self, person: Person) -> None:
+        self.person = person
         self.sessions: list[Session] = []
         self.absent_since: int | None = None
-        self.cursor = _binary.RecordSlot(identity.user_id, identity.numeric_id)
-        self.selection_frame = _binary.RecordSlot(identity.user_id, identity.numeric_id)
+        self.nodes: set[str] = set()
+        self.cursor = _binary.RecordSlot(person.user_id, person.numeric_id)
+        self.selection_frame = _binary.RecordSlot(person.user_id, person.numeric_id)
         self.selection: messages.Selection | None = None
         self.status: str | None = None
         self.data: Any = None
 
     @property
     def user_id(self) -> str:
-        return self.identity.user_id
+        return self.person.user_id
+
+    @property
+    def here(self) -> bool:
+        """Whether the user takes part through this node, be it as one who is away and awaited back."""
+        return bool(self.sessions) or self.absent_since is not None
 
     def description(self) -> messages.Participant:
         """The participant with all that is known of its presence."""
-        known: dict[str, Any] = {"selection": self.selection, "status": self.status, "data": self.data}
-        presence = {field: value for field, value in known.items() if value is not None}
+        presence = self.kept_presence()
         if (cursor := cursor_of(self.cursor)) is not None:
             presence["cursor"] = cursor
         return messages.Participant(
-            user_id=self.identity.user_id,
-            numeric_id=self.identity.numeric_id,
-            name=self.identity.name,
-            color=self.identity.color,
+            user_id=self.person.user_id,
+            numeric_id=self.person.numeric_id,
+            name=self.person.name,
+            color=self.person.color,
             presence=messages.PresenceData(**presence),
-            picture=UNSET if self.identity.picture is None else self.identity.picture,
+            picture=UNSET if self.person.picture is None else self.person.picture,
         )
+
+    def kept_presence(self) -> dict[str, Any]:
+        """What is known of its presence but the cursor, by field of :class:`~fastcollab.messages.PresenceData`."""
+        known: dict[str, Any] = {"selection": self.selection, "status": self.status, "data": self.data}
+        return {field: value for field, value in known.items() if value is not None}
 
     def update(self, changes: dict[str, Any], now: Instant) -> messages.PresenceUpdate:
         """The message that tells `changes`, by field of :class:`~fastcollab.messages.PresenceData`."""
         return messages.PresenceUpdate(
-            user_id=self.identity.user_id,
-            numeric_id=self.identity.numeric_id,
+            user_id=self.person.user_id,
+            numeric_id=self.person.numeric_id,
             presence=messages.PresenceData(**changes),
             timestamp=now.unix,
         )

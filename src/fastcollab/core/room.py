@@ -2,7 +2,8 @@
 
 A *member* is a session, one connection; a *participant* is a user, with as many members as the user has
 connections here (R6). A participant outlives the last of its members by a grace period, so that a lost
-connection that comes back is not seen as a departure and an arrival (R7).
+connection that comes back is not seen as a departure and an arrival (R7). Where several nodes have the room open,
+participants may be here, elsewhere, or both; what other nodes tell of theirs comes by :mod:`fastcollab.core.elsewhere`.
 
 Operations wait in a queue (:mod:`fastcollab.core.commits`) until the shell has had a batch of them stored: then, and
 not before, their senders are acknowledged and the others are told.
@@ -25,12 +26,14 @@ from fastcollab import _binary, messages
 from fastcollab.core.commits import CommitQueue, Refusal
 from fastcollab.core.display import display_text
 from fastcollab.core.document import Author, Committed, Document, Submission
-from fastcollab.core.effects import Commit, Effect, Entered, Flush, Left, Send, Wake
+from fastcollab.core.effects import Commit, Effect, Entered, Flush, Left, Placed, Relay, Send, Wake
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
+from fastcollab.core.notices import Announced, Joined, Showed
 from fastcollab.core.permissions import Permission
 from fastcollab.core.presence import Debouncer, Participant, cursor_of
 from fastcollab.core.recovery import catch_up
+from fastcollab.core.roster import Person
 from fastcollab.core.selections import bound_version, newest
 from fastcollab.errors import InvalidMessage, NoPermission, ProtocolError, RoomFull, VersionMismatch
 from fastcollab.ot import ABSENT, OperationError
@@ -84,7 +87,12 @@ class Room:
     @property
     def deserted(self) -> bool:
         """Nobody is here, nobody is awaited back, and nothing is on its way into the document."""
-        return not self.participants and not self.commits
+        return not (self.members or self._absent or self.commits)
+
+    def limit(self, max_participants: int | None) -> int:
+        """How many participants the room takes, if it has a limit of its own (R9)."""
+        limit = self._settings.max_participants
+        return limit if max_participants is None else min(limit, max_participants)
 
     # --- coming and going ---------------------------------------------------------------------------------------------
 
@@ -102,19 +110,15 @@ class Room:
         permission.require(Permission.READ, "joining the room")
         self._check_document_type(request.document_type)
         user_id = session.identity.user_id
-        limit = self._settings.max_participants
-        if max_participants is not None:
-            limit = min(limit, max_participants)
+        limit = self.limit(max_participants)
         if user_id not in self.participants and len(self.participants) >= limit:
             raise RoomFull("the room is full", limit=limit)
         effects = self._dismiss_outnumbered(session.identity)
         arriving = user_id not in self.participants
-        if arriving:
-            self._add_participant(session)
-        participant = self.participants[user_id]
+        participant = self.admit(session.identity.person)
+        was_here = participant.here
         if session not in self.members:
             participant.sessions.append(session)
-        participant.identity = session.identity
         participant.absent_since = None
         self._absent.discard(participant)
         self.members[session] = permission
@@ -122,8 +126,9 @@ class Room:
         session.entered(self)
         effects += [Entered(session, self), *self._welcome(session, permission, request)]
         if arriving:
-            joined = messages.UserJoined(self.id, self._describe(participant))
-            effects.append(Send(self._members_but(participant), joined, self.id))
+            effects.append(self.tell_joined(participant))
+        if not was_here:
+            effects.append(Placed(self, participant))
         return effects
 
     def leave(self, session: Session) -> list[Effect]:
@@ -132,12 +137,16 @@ class Room:
         effects.append(Send([session], messages.RoomLeft(self.id), self.id))
         participant = self.participants[session.identity.user_id]
         if not participant.sessions:
-            effects += self._remove_participant(participant)
+            effects += self._end_participation(participant)
         return effects
 
-    def introduce(self, session: Session) -> None:
+    def introduce(self, session: Session) -> list[Effect]:
         """The member has another token: its name and colour are those of the participant."""
-        self._participant(session).identity = session.identity
+        participant, person = self._participant(session), session.identity.person
+        if participant.person == person:
+            return []
+        participant.person = person
+        return [Relay(self, Joined(self.id, person))]
 
     def permit(self, session: Session, permission: Permission, reason: str = "lost") -> list[Effect]:
         """The member has this permission from now on; one that may not even read has to leave (S11).
@@ -162,7 +171,7 @@ class Room:
         participant = self.participants[session.identity.user_id]
         if not participant.sessions:
             if farewell or not self._settings.grace_period:
-                effects += self._remove_participant(participant)
+                effects += self._end_participation(participant)
             else:
                 participant.absent_since = now.monotonic
                 self._absent.add(participant)
@@ -185,19 +194,37 @@ class Room:
         """
         effects: list[Effect] = []
         for absent in list(self._absent):
-            if (absent.user_id == arrival.user_id) != (absent.identity.numeric_id == arrival.numeric_id):
-                effects += self._remove_participant(absent)
+            if (absent.user_id == arrival.user_id) != (absent.person.numeric_id == arrival.numeric_id):
+                effects += self._end_participation(absent)
         return effects
 
-    def _add_participant(self, session: Session) -> None:
-        participant = Participant(session.identity)
-        self.participants[participant.user_id] = participant
-        self.cursors.add_slot(participant.cursor)
-        self.selections.add_slot(participant.selection_frame)
+    def admit(self, person: Person) -> Participant:
+        """The participant with this user, who is shown as this person from now on."""
+        participant = self.participants.get(person.user_id)
+        if participant is None:
+            participant = self.participants[person.user_id] = Participant(person)
+            self.cursors.add_slot(participant.cursor)
+            self.selections.add_slot(participant.selection_frame)
+        participant.person = person
+        return participant
 
-    def _remove_participant(self, participant: Participant) -> list[Effect]:
-        del self.participants[participant.user_id]
+    def tell_joined(self, participant: Participant) -> Send:
+        """Tells the members of a participant that they did not know."""
+        joined = messages.UserJoined(self.id, self._describe(participant))
+        return Send(self._members_but(participant), joined, self.id)
+
+    def _end_participation(self, participant: Participant) -> list[Effect]:
+        """The user takes part here no more."""
+        participant.absent_since = None
         self._absent.discard(participant)
+        effects: list[Effect] = [Placed(self, participant)]
+        if not participant.nodes:
+            effects += self.dismiss(participant)
+        return effects
+
+    def dismiss(self, participant: Participant) -> list[Effect]:
+        """The user takes part nowhere any more: tells the members."""
+        del self.participants[participant.user_id]
         self.cursors.remove_slot(participant.cursor)
         self.selections.remove_slot(participant.selection_frame)
         self._selection_changes.forget(participant)
@@ -235,7 +262,7 @@ class Room:
             yield Send([session], broadcast(entry), self.id)
 
     def _describe(self, participant: Participant) -> messages.Participant:
-        self._move_selection(participant)
+        self.move_selection(participant)
         return participant.description()
 
     # --- presence -----------------------------------------------------------------------------------------------------
@@ -271,7 +298,8 @@ class Room:
             raise InvalidMessage(f"positions in a document of type {kind!r} are no numbers", path="frame") from None
         participant = self._participant(session)
         selected = messages.SelectionRange(anchor, head)
-        participant.selection = messages.Selection([selected], participant.identity.color, self.document.version)
+        version = self.document.version
+        participant.selection = messages.Selection([selected], participant.person.color, version)
         # Nor must an older one that came as JSON follow this one.
         self._selection_changes.withdraw(participant)
 
@@ -307,12 +335,17 @@ class Room:
             numeric_id=session.identity.numeric_id,
             data=data if data is UNSET else messages.pass_on(data, "payload.data"),
         )
+        relayed = Announced(self.id, event.name, event.user_id, event.numeric_id, event.data, message.target_user_id)
         if message.target_user_id is None:
-            return [Send([member for member in self.members if member is not session], event, self.id)]
+            others = [member for member in self.members if member is not session]
+            return [Send(others, event, self.id), Relay(self, relayed)]
         target = self.participants.get(message.target_user_id)
-        if target is None or not target.sessions:
+        if target is None or not (target.sessions or target.nodes):
             raise InvalidMessage(f"{message.target_user_id!r} is not in the room", path="targetUserId")
-        return [Send(list(target.sessions), event, self.id)]
+        effects: list[Effect] = [Send(list(target.sessions), event, self.id)]
+        if target.nodes:
+            effects.append(Relay(self, relayed))
+        return effects
 
     def record_updates(self, now: Instant) -> list[tuple[Participant, messages.PresenceUpdate]]:
         """What has changed in cursors and selection frames since the last call, for connections that get JSON."""
@@ -320,7 +353,7 @@ class Room:
         for slot in self.cursors.take_changes():
             changes[slot.user_id] = {"cursor": cursor_of(slot)}
         for slot in self.selections.take_changes():
-            selection = self._move_selection(self.participants[slot.user_id])
+            selection = self.move_selection(self.participants[slot.user_id])
             changes.setdefault(slot.user_id, {})["selection"] = selection
         return [
             (participant, participant.update(changed, now))
@@ -331,7 +364,7 @@ class Room:
         """Every cursor and selection that is known, for a connection that has missed some."""
         updates = []
         for participant in self.participants.values():
-            selection = self._move_selection(participant)
+            selection = self.move_selection(participant)
             known: dict[str, Any] = {"cursor": cursor_of(participant.cursor), "selection": selection}
             known = {field: value for field, value in known.items() if value is not None}
             if known:
@@ -342,13 +375,20 @@ class Room:
         self, debouncer: Debouncer, participant: Participant, changes: dict[str, Any], now: Instant
     ) -> list[Effect]:
         if debouncer.offer(participant, changes, now.monotonic):
-            return [self._tell(participant, changes, now)]
+            return self._tell(participant, changes, now)
         return [Wake(self, debouncer.due_at(participant))]
 
-    def _tell(self, participant: Participant, changes: dict[str, Any], now: Instant) -> Send:
+    def _tell(self, participant: Participant, changes: dict[str, Any], now: Instant) -> list[Effect]:
+        """Tells everybody of changes of a participant that is here."""
         if "selection" in changes:
             # Others may have written while it was held back.
-            changes = {**changes, "selection": self._move_selection(participant)}
+            changes = {**changes, "selection": self.move_selection(participant)}
+        update = participant.update(changes, now)
+        relayed = Showed(self.id, participant.user_id, update.presence)
+        return [Send(self._members_but(participant), update, self.id), Relay(self, relayed, participant)]
+
+    def tell_changes(self, participant: Participant, changes: dict[str, Any], now: Instant) -> Send:
+        """Tells the members of changes of a participant that is elsewhere."""
         return Send(self._members_but(participant), participant.update(changes, now), self.id)
 
     def _participant(self, session: Session) -> Participant:
@@ -396,7 +436,7 @@ class Room:
         if self.document.version - self._selections_version >= _SELECTIONS_MOVED_EVERY:
             self._selections_version = self.document.version
             for participant in self.participants.values():
-                self._move_selection(participant)
+                self.move_selection(participant)
         return effects
 
     def refused(self, refusals: Iterable[Refusal], results: Mapping[Author, int]) -> list[Effect]:
@@ -441,7 +481,7 @@ class Room:
             participant.selection = None
         return [*effects, Send(list(self.members), messages.ErrorSent.of(made_anew), self.id)]
 
-    def _move_selection(self, participant: Participant) -> messages.Selection | None:
+    def move_selection(self, participant: Participant) -> messages.Selection | None:
         """The participant's selection in the newest version; what is too old to be moved there is gone."""
         if participant.selection is not None:
             participant.selection = newest(participant.selection, self.document, participant.user_id)
@@ -454,9 +494,9 @@ class Room:
         effects: list[Effect] = []
         for debouncer in (self._selection_changes, self._presence_changes):
             for participant, changes in debouncer.due(now.monotonic):
-                effects.append(self._tell(participant, changes, now))
+                effects += self._tell(participant, changes, now)
         for participant in [absent for absent in self._absent if self._away_until(absent) <= now.monotonic]:
-            effects += self._remove_participant(participant)
+            effects += self._end_participation(participant)
         return effects
 
     def next_due(self) -> int | None:

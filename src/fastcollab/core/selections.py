@@ -33,9 +33,9 @@ def bound_version(change: SelectionChangePayload, document: Document) -> int:
 
 def newest(selection: Selection, document: Document, user_id: str) -> Selection | None:
     """The selection of that user in the newest version; None: it is too old to be moved there, or what it was on is
-    gone.
+    gone. One that came from another node sooner than the operations before it stays as it is.
     """
-    if selection.version == document.version:
+    if selection.version >= document.version:
         return selection
     if selection.version < document.known_since:
         return None

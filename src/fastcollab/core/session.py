@@ -32,6 +32,7 @@ from fastcollab.core.limit_guard import UserRates
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.revocation import Revocation, TokenMarks
+from fastcollab.core.roster import Person
 from fastcollab.errors import (
     AuthenticationUnavailable,
     CloseCode,
@@ -60,6 +61,11 @@ class Identity:
     rooms: Mapping[str, Permission] | None
     token: TokenMarks
     picture: str | None = None
+
+    @property
+    def person(self) -> Person:
+        """What the others in a room see of it."""
+        return Person(self.user_id, self.numeric_id, self.name, self.color, self.picture)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,10 @@ class Session:
         """Whether another connection of the user may take its place (S7)."""
         return self.state in (SessionState.AUTHENTICATED, SessionState.ENDING)
 
+    def is_of(self, user_id: str) -> bool:
+        """Whether it is one of this user's."""
+        return self._identity is not None and self._identity.user_id == user_id
+
     @property
     def over(self) -> bool:
         """Whether nothing may be begun for it any more."""
@@ -177,14 +187,14 @@ class Session:
         self._identity = identity
         self.state = SessionState.AUTHENTICATED
         self.resumed = self.resumed or resumed
+        effects: list[Effect] = []
         for room in self.rooms.values():
-            room.introduce(self)
+            effects += room.introduce(self)
         self._expiring_told = False
         if self._validation_at == _NEVER:
             phase = zlib.crc32(self.connection_id.encode()) / 2**32
             self._validation_at = now.monotonic + int(phase * self._settings.validation_interval)
-        effects = self._greet(message, now)
-        return effects + self.tick(now)
+        return effects + self._greet(message, now) + self.tick(now)
 
     def refused(self, error: ProtocolError, message: TokenMessage | None) -> list[Effect]:
         """The token was not good, or there are too many connections: an authenticated session goes on as it was.

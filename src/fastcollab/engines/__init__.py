@@ -1,33 +1,76 @@
-"""The ports, implemented; :func:`open_documents` and :func:`open_revocations` choose what is asked for."""
+"""The ports, implemented; :func:`open_engine` chooses what is asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
 from fastcollab.config import EngineConfig
-from fastcollab.ports import DocumentStore, Revocations
+from fastcollab.engines.memory import MemoryRegistry, MemoryRevocations
+from fastcollab.ports import Bus, ConnectionRegistry, DocumentStore, Nodes, Orders, Revocations, Rosters
 
 
-async def open_documents(engine: EngineConfig, *, exclusive: bool = True) -> DocumentStore:
-    """The document store of this configuration; raises :class:`~fastcollab.errors.StoreError`.
+@dataclass(frozen=True, slots=True)
+class ClusterPorts:
+    """What an engine has that many gateways can share."""
 
-    A gateway opens it with `exclusive`, so that no second one works on the same file; a tool does without.
+    nodes: Nodes
+    rosters: Rosters
+    orders: Orders
+    bus: Bus
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """All that a gateway needs of its engine. `cluster` is None if there can be no other gateway; `closing` end what
+    is beside the documents.
     """
+
+    documents: DocumentStore
+    registry: ConnectionRegistry
+    revocations: Revocations
+    cluster: ClusterPorts | None = None
+    closing: Sequence[Callable[[], Awaitable[None]]] = ()
+
+    async def close(self) -> None:
+        """Waits for what is under way, and lets go of files and connections."""
+        for close in self.closing:
+            await close()
+        await self.documents.close()
+
+
+async def open_engine(engine: EngineConfig) -> Engine:
+    """The engine of this configuration, for one gateway; raises :class:`~fastcollab.errors.StoreError`."""
+    if engine.redis is not None:
+        from fastcollab.engines.redis.engine import open_redis
+
+        return await open_redis(engine)
     if (path := engine.sqlite_path) is not None:
         from fastcollab.engines.sqlite import SqliteDocuments
 
-        return await SqliteDocuments.open(path, engine.durability, exclusive=exclusive)
+        documents = await SqliteDocuments.open(path, engine.sqlite_durability)
+        try:
+            return Engine(documents, MemoryRegistry(), await documents.open_revocations())
+        except BaseException:
+            await documents.close()
+            raise
+    from fastcollab.engines.memory import MemoryDocuments
 
+    return Engine(MemoryDocuments(), MemoryRegistry(), MemoryRevocations())
+
+
+async def open_documents(engine: EngineConfig) -> DocumentStore:
+    """The document store of this configuration, for a tool beside gateways; raises
+    :class:`~fastcollab.errors.StoreError`.
+    """
+    if engine.redis is not None:
+        from fastcollab.engines.redis.documents import RedisDocuments
+
+        return await RedisDocuments.open(engine)
+    if (path := engine.sqlite_path) is not None:
+        from fastcollab.engines.sqlite import SqliteDocuments
+
+        return await SqliteDocuments.open(path, engine.sqlite_durability, exclusive=False)
     from fastcollab.engines.memory import MemoryDocuments
 
     return MemoryDocuments()
-
-
-async def open_revocations(documents: DocumentStore) -> Revocations:
-    """The revocations that are kept where these documents are, or else in memory."""
-    from fastcollab.engines.sqlite import SqliteDocuments
-
-    if isinstance(documents, SqliteDocuments):
-        return await documents.open_revocations()
-
-    from fastcollab.engines.memory import MemoryRevocations
-
-    return MemoryRevocations()

@@ -17,7 +17,8 @@ from fastcollab.core.revocation import Revocation, TokenMarks
 from fastcollab.errors import ConnectionLimit, RateLimited, VersionMismatch
 from fastcollab.ports import AlreadyCommitted, DocumentSummary, LogMoved, Retention, Settled, StoredDocument, TakenUp
 
-_NUMBERS = 2**32
+#: How many numbers of users there are.
+NUMBERS = 2**32
 
 
 class MemoryRegistry:
@@ -71,16 +72,23 @@ class MemoryRegistry:
             raise RateLimited(f"a user may be in {limit} rooms", limit=limit, remaining=0)
         rooms.add(room_id)
 
+    async def restore(self) -> None:
+        pass
+
     async def leave(self, user_id: str, connection_id: str, room_id: str) -> None:
         self._connections.get(user_id, {}).get(connection_id, set()).discard(room_id)
 
     def _free_number(self, user_id: str) -> int:
-        number = own_number(user_id)
-        if number is None:
-            number = int.from_bytes(blake2b(user_id.encode(), digest_size=4).digest())
+        number = preferred_number(user_id)
         while number in self._holders:
-            number = (number + 1) % _NUMBERS
+            number = (number + 1) % NUMBERS
         return number
+
+
+def preferred_number(user_id: str) -> int:
+    """The number that a user gets if no other has it."""
+    number = own_number(user_id)
+    return int.from_bytes(blake2b(user_id.encode(), digest_size=4).digest()) if number is None else number
 
 
 def own_number(user_id: str) -> int | None:
@@ -88,7 +96,7 @@ def own_number(user_id: str) -> int | None:
     if not (user_id.isascii() and user_id.isdecimal() and len(user_id) <= 10):
         return None
     number = int(user_id)
-    return number if number < _NUMBERS and str(number) == user_id else None
+    return number if number < NUMBERS and str(number) == user_id else None
 
 
 class MemoryRevocations:
@@ -100,6 +108,10 @@ class MemoryRevocations:
 
     def __len__(self) -> int:
         return len(self._known)
+
+    def all(self) -> list[Revocation]:
+        """All that are known."""
+        return list(self._known.values())
 
     async def revoke(self, revocation: Revocation) -> None:
         self.add(revocation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -34,9 +34,10 @@ class Rosters(Protocol):
         """Has exactly these take part here, whatever was known before, and returns the whole roster."""
         ...
 
-    def show(self, room_id: str, user_id: str, presence: Mapping[str, Any]) -> None:
-        """Keeps the presence of a participant, in place of what was kept. It is not waited for, and may fail without a
-        word; whoever hears what is published after this call, finds it kept.
+    def show(self, room_id: str, user_id: str, presence: Mapping[str, Any]) -> Awaitable[None]:
+        """Keeps the presence of a participant, in place of what was kept; of a user who does not take part here nothing
+        is kept. Nobody has to wait for it, and it may fail without a word; but only what is published after it was
+        waited for finds it kept.
         """
         ...
 
@@ -45,7 +46,8 @@ class Beat(NamedTuple):
     """What a node learns when it says that it lives.
 
     `alive` are all nodes that live, this one included. `held`: the others had not taken this node for dead before.
-    `dead` are nodes that this one is to bury, and no other.
+    `dead` are nodes that this one is to bury, and no other. One that has come to life again meanwhile can be among
+    them, and among the living: what is to be buried is what it entered before.
     """
 
     alive: frozenset[str]
@@ -100,7 +102,10 @@ class Bus(Protocol):
         ...
 
     async def hear(self, channel: int) -> None:
-        """Hears the channel from when this returns; of what is published later everything is heard."""
+        """Hears the channel from when this returns; of what is published later everything is heard.
+
+        Raises :class:`~fastcollab.errors.ServiceUnavailable` if that cannot be had now; then the channel is not heard.
+        """
         ...
 
     async def ignore(self, channel: int) -> None:

@@ -53,6 +53,12 @@ class ConnectionRegistry(Protocol):
         """
         ...
 
+    async def restore(self) -> None:
+        """Counts in again, with their rooms, all connections that were counted in here and not out, in case the engine
+        has lost them; limits do not matter.
+        """
+        ...
+
     async def leave(self, user_id: str, connection_id: str, room_id: str) -> None:
         """Counts a connection out of a room. That it is not in there is no error."""
         ...

@@ -48,6 +48,10 @@ cdef class Member:
     cdef void owe(self, RecordBatch batch) noexcept
 
 
+cdef class Outlet:
+    cdef int wake(self) except -1
+
+
 cdef class Channel(Task):
     cdef:
         readonly object room
@@ -61,6 +65,7 @@ cdef class Channel(Task):
         Pump pump
         object send_updates
         int64_t update_interval, next_update
+        Outlet outlet                # to other nodes; None: there are none
         readonly bint closed
 
     cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1

@@ -160,6 +160,14 @@ cdef class Member:
         return False
 
 
+cdef class Outlet:
+    """Where a room's records go besides its members: to other nodes."""
+
+    cdef int wake(self) except -1:
+        """Something may have been listed in the room's batches for other nodes."""
+        raise NotImplementedError
+
+
 cdef class Channel(Task):
     """One room's fan-out; as a task of `pump` it runs when something of the room is due.
 
@@ -227,12 +235,21 @@ cdef class Channel(Task):
 
     cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1:
         """Takes a frame that has been checked, and returns when it is due (ns), for `expect`."""
+        cdef int64_t due
         if is_cursor:
-            return self.cursors.put(member.cursor, frame, size, monotonic_ns())
-        return self.selections.put(member.selection, frame, size, monotonic_ns())
+            due = self.cursors.put(member.cursor, frame, size, monotonic_ns())
+        else:
+            due = self.selections.put(member.selection, frame, size, monotonic_ns())
+            if self.outlet is not None:
+                member.selection.version = self.room.document.version
+        if self.outlet is not None:
+            self.outlet.wake()
+        return due
 
     def expect(self, int64_t due) -> None:
         """Something was put into the room's batches; it is due at `due` (ns)."""
+        if self.outlet is not None:
+            self.outlet.wake()
         self.pump.schedule(self, due)
 
     cdef int64_t run(self, int64_t now) except -2:
@@ -282,6 +299,8 @@ cdef class Channel(Task):
         interval = self.pacer.interval(len(self.members)) if batch is self.cursors else 0
         batch.end_flush(due, now, interval)
         self.pacer.account(now, monotonic_ns())
+        if self.outlet is not None:
+            self.outlet.wake()
         return 0
 
     cdef int send_to(self, Member member, RecordBatch batch) except -1:

@@ -30,6 +30,7 @@ cdef class Pump:
         int64_t counted_since        # start of the window in which cursors are counted
         Py_ssize_t cursors           # counted by those who take them in
 
+    cdef bint enqueue(self, Task task, int64_t due)
     cdef int schedule(self, Task task, int64_t due) except -1
     cdef int run_due(self, int64_t now) except -1
     cdef int arm(self, int64_t due, int64_t now) except -1

@@ -260,17 +260,21 @@ cdef class Pump:
 
     # --- tasks ---
 
-    cdef int schedule(self, Task task, int64_t due) except -1:
-        """Has the task run at `due` (ns), or earlier if it is queued for that; at once if that is now."""
-        cdef int64_t now
+    cdef bint enqueue(self, Task task, int64_t due):
+        """Has the task run at `due` (ns), when `run_due` is called next; whether it was not to run by then already."""
         if task.queued:
             if task.due <= due:
-                return 0
+                return False
         else:
             task.queued = True
             self.queue.append(task)
         task.due = due
-        if self.reading:
+        return True
+
+    cdef int schedule(self, Task task, int64_t due) except -1:
+        """Has the task run at `due` (ns), or earlier if it is queued for that; at once if that is now."""
+        cdef int64_t now
+        if not self.enqueue(task, due) or self.reading:
             return 0
         now = monotonic_ns()
         if due <= now:
@@ -289,6 +293,7 @@ cdef class Pump:
         """Runs the tasks whose time has come, and sets the timer for the others."""
         cdef list queue = self.queue
         cdef Task task
+        cdef int64_t due
         cdef int64_t next_due = -1
         if queue:
             self.queue = []
@@ -298,12 +303,17 @@ cdef class Pump:
                 if task.due <= now:
                     task.queued = False
                     try:
-                        task.due = task.run(now)
+                        due = task.run(now)
                     except Exception:
                         log.exception("a task of the pump failed")
                         continue
-                    if task.due < 0 or task.queued:
+                    if due < 0:
                         continue
+                    if task.queued:
+                        # What it did has made something due again.
+                        task.due = min(task.due, due)
+                        continue
+                    task.due = due
                     task.queued = True
                 self.queue.append(task)
             for task in self.queue:

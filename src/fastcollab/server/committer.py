@@ -48,11 +48,22 @@ class _Batch(NamedTuple):
         return self.appending is None or (isinstance(self.appending, Settled) and self.appending.error is None)
 
 
+class _Told(NamedTuple):
+    """What another node tells of a document (:meth:`Committer.follow`)."""
+
+    epoch: str
+    newest: int
+    mark: str
+    entries: Sequence[Committed]
+
+
 class Committer:
     """Carries out :class:`~fastcollab.core.effects.Commit`.
 
     `carry_out` takes the effects of what was committed; `run` runs a coroutine to its end in the background; `retire`
     is told of rooms that have nothing under way any more, and `changed` of those, by id, whose document has changed.
+    `committed` is given what was committed here, with the mark of the entry before it, for those who have the room open
+    elsewhere; what they have committed comes by :meth:`follow`.
     `when_read` calls a function when all that comes in together has been read, by default in the next round of the
     loop, so that it is one batch.
     """
@@ -65,6 +76,7 @@ class Committer:
         run: Callable[[Coroutine[Any, Any, None]], None],
         retire: Callable[[Room], None],
         changed: Callable[[str], None],
+        committed: Callable[[Room, str, Sequence[Committed]], None] | None = None,
         when_read: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self._documents = documents
@@ -72,11 +84,16 @@ class Committer:
         self._run = run
         self._retire = retire
         self._changed = changed
+        self._committed = committed
         self._when_read = when_read or (lambda function: asyncio.get_running_loop().call_soon(function))
         #: The rooms whose first batch begins when all has been read.
         self._due: list[Room] = []
         #: The rooms with operations under way, each with what is done at the end of its batch, if anyone waits for it.
         self._busy: dict[Room, asyncio.Future[None] | None] = {}
+        #: The rooms of whose document the store has more, or another.
+        self._behind: set[Room] = set()
+        #: What was told of rooms that had a batch under way.
+        self._told: dict[Room, list[_Told]] = {}
         self._appending: set[asyncio.Future[None]] = set()
         self.idle = asyncio.Event()
         self.idle.set()
@@ -89,6 +106,39 @@ class Committer:
             if not self._due:
                 self._when_read(self._begin)
             self._due.append(room)
+
+    def follow(self, room: Room, epoch: str, newest: int, mark: str, entries: Sequence[Committed]) -> bool:
+        """Another node has committed `entries`, which follow the one with this mark, and has the document at version
+        `newest`. False: what is missing has to be read from the store first; the room is as it was.
+
+        While a batch is under way it has to wait: the store will tell whether that came too late.
+        """
+        told = _Told(epoch, newest, mark, entries)
+        if room in self._busy:
+            self._told.setdefault(room, []).append(told)
+            return True
+        return self._follow(room, told)
+
+    def _follow(self, room: Room, told: _Told) -> bool:
+        document = room.document
+        if told.epoch == document.epoch and told.newest <= document.version:
+            return True
+        fresh = [entry for entry in told.entries if entry.version > document.version]
+        if told.epoch != document.epoch or not fresh or fresh[0].version != document.version + 1:
+            return False
+        if len(fresh) == len(told.entries) and told.mark != document.mark:
+            return False
+        document.follow(fresh)
+        self._carry_out(room.followed(fresh))
+        return True
+
+    def catch_up(self, room: Room) -> None:
+        """The store has more of the room's document, or another."""
+        self._behind.add(room)
+        if room not in self._busy:
+            self._busy[room] = None
+            self.idle.clear()
+            self._run(self._work(room, None))
 
     async def answered(self, room: Room, session: Session) -> None:
         """Waits until all operations are answered that the session has sent to the room."""
@@ -110,15 +160,14 @@ class Committer:
     def _begin_batch(self, room: Room) -> None:
         """Has those that wait stored, and commits them if they are at once."""
         try:
-            batch = None if self._lacks(room) else self._stage(room)
+            batch = None if self._lacks(room) or room in self._behind else self._stage(room)
             if batch is None or not batch.is_stored:
                 self._wait(room, batch)
                 return
             self._stored(room)
         except Exception:
             self._fail(room)
-        self._tell_waiting(room)
-        self._end(room)
+        self._ended(room)
 
     def _wait(self, room: Room, batch: _Batch | None) -> None:
         """Goes on when the store has answered: in a task, unless to store the batch is all there is to do."""
@@ -139,16 +188,20 @@ class Committer:
                 self._stored(room)
             except Exception:
                 self._fail(room)
-            self._tell_waiting(room)
-            if room.commits:
-                self._begin_batch(room)
-            else:
-                self._end(room)
+            self._ended(room)
+
+    def _ended(self, room: Room) -> None:
+        """A batch of the room has ended, and the next begins if there is one."""
+        self._tell_waiting(room)
+        if room.commits or room in self._behind:
+            self._begin_batch(room)
+        else:
+            self._end(room)
 
     async def _work(self, room: Room, batch: _Batch | None) -> None:
         """Brings `batch`, if it is staged already, and those after it to their end."""
         try:
-            while batch is not None or room.commits:
+            while batch is not None or room.commits or room in self._behind:
                 await self._commit_batch(room, batch)
                 batch = None
                 self._tell_waiting(room)
@@ -157,6 +210,9 @@ class Committer:
 
     def _tell_waiting(self, room: Room) -> None:
         """A batch of the room has ended."""
+        for told in self._told.pop(room, ()):
+            if not self._follow(room, told):
+                self._behind.add(room)
         if (end := self._busy[room]) is not None:
             end.set_result(None)
             self._busy[room] = None
@@ -165,6 +221,8 @@ class Committer:
         """The room has nothing under way any more."""
         if (end := self._busy.pop(room)) is not None:
             end.cancel()
+        self._behind.discard(room)
+        self._told.pop(room, None)
         if not self._busy:
             self.idle.set()
         self._retire(room)
@@ -173,6 +231,8 @@ class Committer:
         refusals: list[Refusal] = []
         try:
             if batch is None:
+                if room in self._behind:
+                    await self._read_on(room)
                 await self._recall(room)
                 batch = self._stage(room)
             refusals = batch.refusals
@@ -195,7 +255,7 @@ class Committer:
             try:
                 await self._documents.recall(room.id, room.document, base)
             except LogMoved:
-                await self._catch_up(room)
+                await self._read_on(room)
 
     def _stage(self, room: Room) -> _Batch:
         """Stages those that wait, and has them stored."""
@@ -214,16 +274,18 @@ class Committer:
                 room.commits.restage(known.results)
                 return
             except LogMoved as moved:
-                await self._catch_up(room, moved.entries)
+                await self._read_on(room, moved.entries)
                 return
         self._stored(room)
 
     def _stored(self, room: Room) -> None:
         document = room.document
-        changes = bool(document.staged)
+        mark, entries = document.mark, document.staged
         self._carry_out(room.committed())
-        if changes:
+        if entries:
             self._changed(room.id)
+            if self._committed is not None:
+                self._committed(room, mark, entries)
         if document.snapshot_due:
             self._run(self._documents.keep_snapshot(room.id, document))
 
@@ -242,7 +304,7 @@ class Committer:
             results = await self._documents.store.results(room.id, room.document.epoch, authors)
             if max(results.values(), default=0) > room.document.version:
                 # By a batch of which the store has not said that it was stored: what came before it is told first.
-                await self._catch_up(room)
+                await self._read_on(room)
         except Exception as fault:
             results = {}
             if not isinstance(fault, ServiceUnavailable):
@@ -251,11 +313,12 @@ class Committer:
             refusals = [refusal._replace(error=error) for refusal in refusals]
         return room.refused(refusals, results)
 
-    async def _catch_up(self, room: Room, entries: Sequence[Committed] = ()) -> None:
+    async def _read_on(self, room: Room, entries: Sequence[Committed] = ()) -> None:
         """Another has written to the document: takes that in, and has the batch wait again. `entries` are what it has
         written, if they are known.
         """
         document = room.document
+        self._behind.discard(room)
         room.commits.restage({})
         try:
             if not entries:

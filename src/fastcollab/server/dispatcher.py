@@ -30,12 +30,15 @@ from fastcollab.core.effects import (
     Flush,
     Left,
     LookBack,
+    Placed,
+    Relay,
     Send,
     Validate,
     Verify,
     Wake,
 )
 from fastcollab.core.limit_guard import LimitGuard, UserRates
+from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room
 from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, TokenMessage, unpack
@@ -51,13 +54,14 @@ from fastcollab.errors import (
     ServiceUnavailable,
 )
 from fastcollab.logs import get_logger
-from fastcollab.ports import ConnectionRegistry, LogMoved
+from fastcollab.ports import ConnectionRegistry, Disconnect, LogMoved
 from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
 from fastcollab.server._listener import Connection, deliver
 from fastcollab.server._outbox import Cork
 from fastcollab.server.access import Access
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.clock import instant, unix_ms
+from fastcollab.server.cluster import Cluster
 from fastcollab.server.committer import Committer
 from fastcollab.server.documents import Documents
 from fastcollab.server.past import look_back
@@ -73,22 +77,26 @@ _INBOX_LIMIT = 64
 _CLOSE_TIMEOUT = 5.0
 _FAIL_TIMEOUT = 0.05
 
+_REPLACED = "another connection takes this one's place"
+
 _Item = str | tuple[messages.ClientMessage, int] | ProtocolError | messages.Ack
 
 
 class Dispatcher:
     """The handler of all connections of a gateway (see :mod:`fastcollab.server._listener`)."""
 
+    registry: ConnectionRegistry
     rooms: Rooms
     documents: Documents
     committer: Committer
     validation: Validation
     #: What the user's back end knows of users; None: it is not asked.
     profiles: Profiles | None = None
+    #: The other nodes; None: there can be none.
+    cluster: Cluster | None = None
 
     def __init__(
         self,
-        registry: ConnectionRegistry,
         verifier: TokenVerifier,
         settings: SessionSettings,
         *,
@@ -103,7 +111,6 @@ class Dispatcher:
         self.draining = False
         self.all_closed = asyncio.Event()
         self.all_closed.set()
-        self._registry = registry
         self._verifier = verifier
         self._settings = settings
         self._guard = guard
@@ -112,6 +119,7 @@ class Dispatcher:
         self._default_document_type = default_document_type
         self._cork = cork
         self._run = run
+        self._grace_period = grace_period
         self._departures = Departures(grace_period)
         self._ending: dict[Connection, asyncio.TimerHandle] = {}
 
@@ -188,7 +196,8 @@ class Dispatcher:
             if not self.connections:
                 self.all_closed.set()
             if registered:
-                self._run(self._registry.unregister(session.identity.user_id, session.connection_id))
+                resumable = 0 if farewell else self._grace_period / SECOND
+                self._run(self.registry.unregister(session.identity.user_id, session.connection_id, resumable))
 
     # --- messages -----------------------------------------------------------------------------------------------------
 
@@ -295,10 +304,10 @@ class Dispatcher:
                 await self.validation.check(claims.token)
             except BaseException:
                 if not session.registered:
-                    await self._registry.unregister(claims.user_id, session.connection_id)
+                    await self.registry.unregister(claims.user_id, session.connection_id)
                 raise
             if session.over:
-                await self._registry.unregister(claims.user_id, session.connection_id)
+                await self.registry.unregister(claims.user_id, session.connection_id)
                 return
             identity = Identity(
                 claims.user_id, number, claims.name, claims.color, claims.rooms, claims.token, claims.picture
@@ -317,19 +326,19 @@ class Dispatcher:
     async def _register(self, user_id: str, connection_id: str) -> int:
         """Counts a connection in, and returns the user's number (S5)."""
         try:
-            return await self._registry.register(user_id, connection_id, self._settings.limits.connections)
+            return await self.registry.register(user_id, connection_id, self._settings.limits.connections)
         except ConnectionLimit as error:
             self._guard.refuse("connections_per_user", error)
-            return await self._registry.register(user_id, connection_id, sys.maxsize)
+            return await self.registry.register(user_id, connection_id, sys.maxsize)
 
     async def _count_room(self, session: Session, room_id: str) -> None:
         """Counts a room among those of the session's user (R3)."""
         whose = session.identity.user_id, session.connection_id, room_id
         try:
-            await self._registry.enter(*whose, self._settings.limits.rooms)
+            await self.registry.enter(*whose, self._settings.limits.rooms)
         except RateLimited as error:
             self._guard.refuse("rooms_per_user", error)
-            await self._registry.enter(*whose, sys.maxsize)
+            await self.registry.enter(*whose, sys.maxsize)
 
     def _connect(self, session: Session, message: TokenMessage) -> Coroutine[Any, Any, None]:
         previous = message.payload.connection_id if isinstance(message, messages.Connect) else None
@@ -343,11 +352,16 @@ class Dispatcher:
         """
         connection = self.connections.get(previous)
         if connection is None or connection.session is session:
-            return self._departures.take(previous, user_id, instant().monotonic)
+            if self.cluster is None:
+                return self._departures.take(previous, user_id, instant().monotonic)
+            taken = await self.registry.take_up(user_id, previous)
+            if taken.node is not None:
+                await self.cluster.disconnect("connection", previous, CloseCode.REPLACED, _REPLACED)
+            return taken.known
         if not connection.session.resumable or connection.session.identity.user_id != user_id:
             return False
-        await self._registry.unregister(user_id, previous)
-        connection.close(CloseCode.REPLACED, "another connection takes this one's place")
+        await self.registry.unregister(user_id, previous)
+        connection.close(CloseCode.REPLACED, _REPLACED)
         return True
 
     async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
@@ -368,15 +382,20 @@ class Dispatcher:
                 if request.last_sync_version is not None and request.epoch == room.document.epoch:
                     with contextlib.suppress(LogMoved):  # which shows as soon as something is committed
                         await self.documents.recall(room.id, room.document, request.last_sync_version)
+            if self.cluster is not None:
+                most = room.limit(grant.max_participants)
+                await self.cluster.enter(room, session.identity.person, most)
             if not session.over:
                 effects = room.enter(session, grant.permission, request, instant(), grant.max_participants)
                 self.carry_out(session.answered(message, effects))
         finally:
             # If nobody entered, nobody will leave either.
             if room is not None:
+                if self.cluster is not None and session not in room.members:
+                    self.cluster.settle(room, session.identity.user_id)
                 self.rooms.retire(room)
             if request.room_id not in session.rooms:
-                await self._registry.leave(session.identity.user_id, session.connection_id, request.room_id)
+                await self.registry.leave(session.identity.user_id, session.connection_id, request.room_id)
 
     async def _look_back(self, session: Session, room: Room, message: messages.PastMessage) -> None:
         if isinstance(message, messages.Restore):
@@ -390,6 +409,16 @@ class Dispatcher:
     def _check_draining(self) -> None:
         if self.draining:
             raise ServiceUnavailable("the gateway is stopping", retryAfterMs=1_000)
+
+    def disconnect(self, order: Disconnect) -> None:
+        """Closes the connections here that are meant."""
+        if order.kind == "connection":
+            meant = [self.connections.get(order.subject)]
+        else:
+            meant = [each for each in self.connections.values() if each.session.is_of(order.subject)]
+        for connection in meant:
+            if connection is not None:
+                connection.close(order.code, order.reason)
 
     def dismiss(self, connection: Connection, error: ProtocolError) -> None:
         """Tells the client of an error that ends its connection, and ends it (X3)."""
@@ -424,6 +453,12 @@ class Dispatcher:
                     self._left(session.shell, room)
                 case Verify(session, message):
                     self._begin(session.shell, self._connect(session, message), message)
+                case Placed(room, participant):
+                    if self.cluster is not None:
+                        self.cluster.placed(room, participant)
+                case Relay(room, notice, participant):
+                    if self.cluster is not None:
+                        self.cluster.relay(room, notice, participant)
                 case Validate(session):
                     self.validation.begin(session)
                 case Enter(session, message):
@@ -461,7 +496,7 @@ class Dispatcher:
         self.rooms.retire(room)
         session = connection.session
         if session.state is not SessionState.CLOSED:  # else it is counted out as a whole
-            self._run(self._registry.leave(session.identity.user_id, session.connection_id, room.id))
+            self._run(self.registry.leave(session.identity.user_id, session.connection_id, room.id))
 
     def _set_modes(self, connection: Connection) -> None:
         for room, member in connection.members.items():

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from fastcollab.config import Config, ConfigError, ConfigProblem, EngineConfig, TlsConfig
+from fastcollab.core.document import Committed
 from fastcollab.core.limit_guard import Excess, LimitGuard
 from fastcollab.core.limits import SECOND
 from fastcollab.core.permissions import Permission
-from fastcollab.engines import open_documents, open_revocations
-from fastcollab.engines.memory import MemoryRegistry
-from fastcollab.errors import GatewayStopping, ServiceUnavailable, StoreError
+from fastcollab.core.room import Room
+from fastcollab.engines import Engine, open_engine
+from fastcollab.engines.memory import MemoryRegistry, MemoryRevocations
+from fastcollab.errors import CloseCode, GatewayStopping, ServiceUnavailable, StoreError
 from fastcollab.logs import get_logger
-from fastcollab.ports import AskPermission, AskProfile, DocumentStore, LoadDocument, Revocations, SaveDocument
+from fastcollab.ports import (
+    AskPermission,
+    AskProfile,
+    Disconnect,
+    DocumentStore,
+    LoadDocument,
+    Revocations,
+    SaveDocument,
+)
 from fastcollab.server._fanout import FlushPacer
 from fastcollab.server._listener import Connection
 from fastcollab.server._outbox import Cork
@@ -27,6 +38,7 @@ from fastcollab.server.arrival import ArrivalSettings, Reception
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.backend import Backend
 from fastcollab.server.certificates import Certificates
+from fastcollab.server.cluster import Cluster
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
@@ -61,10 +73,12 @@ _LAST_HANDSHAKES = 1.0
 
 
 def _tell_where_documents_are(engine: EngineConfig) -> None:
-    if engine.sqlite_path is None:
+    if (redis := engine.redis) is not None:
+        log.info("documents are kept", server=redis.where, durability=engine.redis_durability)
+    elif engine.sqlite_path is None:
         log.info("documents are kept in memory, and end with this process")
     else:
-        log.info("documents are kept", file=str(engine.sqlite_path.absolute()), durability=engine.durability)
+        log.info("documents are kept", file=str(engine.sqlite_path.absolute()), durability=engine.sqlite_durability)
 
 
 def _certificates(tls: TlsConfig) -> Certificates | None:
@@ -134,12 +148,11 @@ class Gateway:
         self._trusted = TrustedProxies(config.server.trusted_proxies, config.server.forwarded_header)
         self._certificates = _certificates(config.tls)
         self._compression = compression(config)
-        self._registry = MemoryRegistry()
+        self._cluster: Cluster | None = None
         self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._guard = LimitGuard(config.limits.shadow)
         self._cork = Cork()
         self._dispatcher = self._dispatcher_type(
-            self._registry,
             self._verifier,
             session_settings(config),
             access=self._access,
@@ -158,12 +171,13 @@ class Gateway:
         Raises OSError if the address cannot be had, and :class:`~fastcollab.errors.StoreError` if the documents cannot.
         """
         config = self.config
-        store = self._store or await open_documents(config.engine)
-        if self._revocations is None:
-            self._revocations = await self._open_revocations(store)
+        engine = self._engine = await self._open_engine()
+        store = engine.documents
+        self._revocations = engine.revocations
         self._pump = Pump(asyncio.get_running_loop(), self._cork)
         throttle = Throttle(self._pump, frames_per_second(config), config.limits.burst)
         dispatcher = self._dispatcher
+        self._registry = dispatcher.registry = engine.registry
         dispatcher.validation = Validation(
             self._access,
             self._revocations,
@@ -181,24 +195,39 @@ class Gateway:
             retention(config),
             self._backend.first_content,
         )
+        pacer = FlushPacer(nanoseconds(config.fanout.min_interval_ms), nanoseconds(config.fanout.max_interval_ms))
+        dispatcher.committer = Committer(
+            self.documents,
+            carry_out=dispatcher.carry_out,
+            run=self._tasks.run,
+            retire=lambda room: dispatcher.rooms.retire(room),
+            changed=self._backend.changed,
+            committed=self._committed,
+            when_read=self._pump.when_read,
+        )
+        if engine.cluster is not None:
+            self._cluster = dispatcher.cluster = Cluster(
+                engine.cluster,
+                self._pump,
+                pacer,
+                store,
+                dispatcher.committer,
+                carry_out=dispatcher.carry_out,
+                run=self._tasks.run,
+                restore=engine.registry.restore,
+                disconnect=dispatcher.disconnect,
+            )
         dispatcher.rooms = Rooms(
             self.documents,
             room_settings(config),
             self._pump,
-            FlushPacer(nanoseconds(config.fanout.min_interval_ms), nanoseconds(config.fanout.max_interval_ms)),
+            pacer,
             nanoseconds(config.presence.cursor_interval_ms),
             carry_out=dispatcher.carry_out,
             send_updates=dispatcher.send_updates,
             run=self._tasks.run,
             deserted=self._backend.deserted,
-        )
-        dispatcher.committer = Committer(
-            self.documents,
-            carry_out=dispatcher.carry_out,
-            run=self._tasks.run,
-            retire=dispatcher.rooms.retire,
-            changed=self._backend.changed,
-            when_read=self._pump.when_read,
+            cluster=self._cluster,
         )
         self._upkeep = Upkeep(config, dispatcher, self._guard, self.documents, self._revocations, run=self._tasks.run)
         entrance = Entrance(
@@ -226,6 +255,8 @@ class Gateway:
         try:
             if self._keys is not None:
                 await self._keys.start()
+            if self._cluster is not None:
+                await self._cluster.start()
             # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
             self._server = await asyncio.get_running_loop().create_server(
                 self._reception, config.server.host, config.server.port, backlog=_ACCEPT_BACKLOG
@@ -236,7 +267,9 @@ class Gateway:
             if self._keys is not None:
                 await self._keys.close()
             await self._backend.close(0)
-            await store.close()
+            if self._cluster is not None:
+                await self._cluster.close(0)
+            await engine.close()
             raise
         if self._certificates is not None:
             self._certificates.watch()
@@ -268,6 +301,12 @@ class Gateway:
     def room_count(self) -> int:
         """How many rooms are live."""
         return len(self._dispatcher.rooms)
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """What keeps this gateway from serving as it should, in words; nothing: it is ready."""
+        faults = [] if self._cluster is None else [*self._cluster.faults]
+        return [*faults, "the gateway is stopping"] if self._dispatcher.draining else faults
 
     @property
     def excesses(self) -> Mapping[str, Excess]:
@@ -306,12 +345,19 @@ class Gateway:
     ) -> None:
         await self.stop()
 
-    async def _open_revocations(self, store: DocumentStore) -> Revocations:
+    async def _open_engine(self) -> Engine:
+        """The configured engine; or what there is in place of it."""
+        if self._store is not None:
+            return Engine(self._store, MemoryRegistry(), self._revocations or MemoryRevocations())
         try:
-            return await open_revocations(store)
+            engine = await open_engine(self.config.engine)
         except ServiceUnavailable as error:
-            await store.close()
             raise StoreError(error.message) from error
+        return engine if self._revocations is None else replace(engine, revocations=self._revocations)
+
+    def _committed(self, room: Room, mark: str, entries: Sequence[Committed]) -> None:
+        if self._cluster is not None:
+            self._cluster.committed(room, mark, entries)
 
     async def _drain(self) -> None:
         timeout = self.config.server.shutdown_timeout
@@ -337,12 +383,15 @@ class Gateway:
             self._certificates.cancel()
         await self._tasks.end(deadline.left / 2)
         self._dispatcher.committer.close()
+        if self._cluster is not None:
+            self._tasks.run(self._cluster.close(self.config.presence.grace_period))
+            await self._tasks.end(deadline.left / 2)
         self._tasks.run(self._dispatcher.rooms.close())
         await self._tasks.end(deadline.left / 2)
         self._pump.close()
         self._compression.close()
         await self._backend.close(deadline.left)
-        self._tasks.run(self.documents.store.close())
+        self._tasks.run(self._engine.close())
         await self._tasks.end(max(deadline.left, _STORE_CLOSES))
         self._closed.set()
 
@@ -364,6 +413,24 @@ class Gateway:
 
     def _return_time(self) -> float:
         return return_time(self._leaving, self.config.server.reconnect_rate)
+
+    async def disconnect_user(self, user_id: str, reason: str = "") -> None:
+        """Closes all connections of a user, at all gateways that share the engine, with 4506: its clients do not come
+        back by themselves, but may. (Who must not has to be revoked.)
+
+        Raises :class:`~fastcollab.errors.ServiceUnavailable` if other gateways could not be told.
+        """
+        await self._disconnect("user", user_id, reason)
+
+    async def disconnect(self, connection_id: str, reason: str = "") -> None:
+        """Closes one connection, by its `connectionId`; as :meth:`disconnect_user`."""
+        await self._disconnect("connection", connection_id, reason)
+
+    async def _disconnect(self, kind: Literal["user", "connection"], subject: str, reason: str) -> None:
+        if self._cluster is None:
+            self._dispatcher.disconnect(Disconnect(kind, subject, CloseCode.DISCONNECTED, reason))
+        else:
+            await self._cluster.disconnect(kind, subject, CloseCode.DISCONNECTED, reason)
 
     # --- revocations --------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from fastcollab.core.room import Room, RoomSettings
 from fastcollab.server._fanout import Channel, FlushPacer, Member
 from fastcollab.server._pump import Pump
 from fastcollab.server.clock import instant
+from fastcollab.server.cluster import Cluster
 from fastcollab.server.documents import Documents
 
 _HANDLES = 2**32
@@ -32,7 +33,7 @@ class Rooms:
 
     `carry_out` takes the effects of rooms whose time has come; `send_updates` is the fan-outs' (see
     :class:`~fastcollab.server._fanout.Channel`); `run` runs a coroutine to its end in the background; `deserted` is
-    told of rooms, by id, that are forgotten.
+    told of rooms, by id, that are forgotten. `cluster` is where other nodes may have them open too.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Rooms:
         send_updates: Callable[[Channel, list[Member], bool], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
         deserted: Callable[[str], None],
+        cluster: Cluster | None = None,
     ) -> None:
         self._documents = documents
         self._settings = settings
@@ -57,6 +59,7 @@ class Rooms:
         self._send_updates = send_updates
         self._run = run
         self._deserted = deserted
+        self._cluster = cluster
         self._live: dict[str, _Live] = {}
         #: The rooms that are being opened; done when they are live, or could not be opened.
         self._opening: dict[str, asyncio.Future[None]] = {}
@@ -89,10 +92,20 @@ class Rooms:
         opening = self._opening[room_id] = asyncio.get_running_loop().create_future()
         try:
             async with self._lock(room_id):
-                document = await self._documents.open(room_id, document_type)
+                # What other nodes tell is heard before the document is read, so that nothing is missed in between.
+                if self._cluster is not None:
+                    await self._cluster.opening(room_id)
+                try:
+                    document = await self._documents.open(room_id, document_type)
+                except BaseException:
+                    if self._cluster is not None:
+                        self._cluster.not_opened(room_id)
+                    raise
                 room = Room(room_id, self._next_handle(), document, self._settings)
                 channel = Channel(room, self._pump, self._pacer, self._send_updates, self._update_interval)
                 self._live[room_id] = _Live(room, channel)
+                if self._cluster is not None:
+                    self._cluster.opened(room, channel)
         except Exception as error:
             opening.set_exception(error)
             opening.exception()  # maybe nobody else waits
@@ -162,6 +175,8 @@ class Rooms:
 
     def _close(self, live: _Live) -> None:
         del self._live[live.room.id]
+        if self._cluster is not None:
+            self._cluster.closed(live.room)
         live.channel.close()
         if live.timer is not None:
             live.timer.cancel()

@@ -21,10 +21,18 @@ pytest.register_assert_rewrite(
     "fastcollab.testing.documents",
     "fastcollab.testing.document_model",
     "fastcollab.testing.revocations",
+    "fastcollab.testing.rosters",
 )
 
 from fastcollab.testing.documents import DocumentStoreContract  # noqa: E402
-from fastcollab.testing.registry import RegistryContract  # noqa: E402
+from fastcollab.testing.registry import RegistryContract, SharedRegistryContract  # noqa: E402
 from fastcollab.testing.revocations import RevocationsContract  # noqa: E402
+from fastcollab.testing.rosters import RostersContract  # noqa: E402
 
-__all__ = ["DocumentStoreContract", "RegistryContract", "RevocationsContract"]
+__all__ = [
+    "DocumentStoreContract",
+    "RegistryContract",
+    "RevocationsContract",
+    "RostersContract",
+    "SharedRegistryContract",
+]

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from fastcollab.errors import ConnectionLimit, RateLimited
-from fastcollab.ports import ConnectionRegistry
+from fastcollab.ports import ConnectionRegistry, TakenUp
 
 _LIMIT = 5
 _connection_ids = map("connection-{}".format, count())
@@ -150,3 +150,104 @@ class RegistryContract:
         await registry.unregister("ada", connection_id)
         with pytest.raises(ConnectionLimit):
             await connect(registry, "ada")
+
+
+@pytest.mark.asyncio
+class SharedRegistryContract(RegistryContract):
+    """Of one that nodes share. Give it fixtures `registry` and `other`, those of two nodes, and `nodes`, the ids of
+    these.
+    """
+
+    async def test_s6_a_user_has_one_number_everywhere(
+        self, registry: ConnectionRegistry, other: ConnectionRegistry
+    ) -> None:
+        _, given = await connect(registry, "ada")
+        assert (await connect(other, "ada"))[1] == given
+        _, taken = await connect(other, str(given))
+        assert taken != given
+        assert (await connect(registry, str(given)))[1] == taken
+
+    async def test_s6_of_users_who_come_everywhere_at_once_each_has_one_number(
+        self, registry: ConnectionRegistry, other: ConnectionRegistry
+    ) -> None:
+        held = (await connect(registry, "ada"))[1]
+        # All of these but the first would have numbers that others have.
+        users = [str(held + index) for index in range(20)] * 2
+        outcomes = await asyncio.gather(
+            *(connect((registry, other)[index % 2], user_id) for index, user_id in enumerate(users))
+        )
+        numbers: dict[str, set[int]] = {}
+        for user_id, (_, number) in zip(users, outcomes, strict=True):
+            numbers.setdefault(user_id, set()).add(number)
+        given = [*numbers.values(), {held}]
+        assert [len(each) for each in given] == [1] * len(given)
+        assert len(set().union(*given)) == len(given)
+
+    async def test_s5_connections_are_counted_everywhere(
+        self, registry: ConnectionRegistry, other: ConnectionRegistry
+    ) -> None:
+        attempts = (connect((registry, other)[index % 2], "ada") for index in range(20))
+        outcomes = await asyncio.gather(*attempts, return_exceptions=True)
+        assert sum(isinstance(outcome, ConnectionLimit) for outcome in outcomes) == 20 - _LIMIT
+
+    async def test_r3_rooms_are_counted_everywhere(
+        self, registry: ConnectionRegistry, other: ConnectionRegistry
+    ) -> None:
+        (here, _), (there, _) = [await connect(each, "ada") for each in (registry, other)]
+        await registry.enter("ada", here, "one", 2)
+        await other.enter("ada", there, "two", 2)
+        await other.enter("ada", there, "one", 2)
+        with pytest.raises(RateLimited):
+            await registry.enter("ada", here, "three", 2)
+        await other.leave("ada", there, "two")
+        await registry.enter("ada", here, "three", 2)
+
+    async def test_calls_about_one_connection_do_not_overtake_each_other(self, registry: ConnectionRegistry) -> None:
+        connection_id, _ = await connect(registry, "ada")
+        for _ in range(20):
+            await asyncio.gather(
+                registry.enter("ada", connection_id, "one", 1),
+                registry.leave("ada", connection_id, "one"),
+                registry.enter("ada", connection_id, "two", 1),
+                registry.leave("ada", connection_id, "two"),
+            )
+
+    async def test_s7_a_connection_that_is_open_is_taken_up_once(
+        self, registry: ConnectionRegistry, other: ConnectionRegistry, nodes: tuple[str, str]
+    ) -> None:
+        connection_id, _ = await connect(registry, "ada", limit=1)
+        await registry.enter("ada", connection_id, "one", 1)
+        assert await other.take_up("eve", connection_id) == TakenUp(False)
+        assert await other.take_up("ada", "none") == TakenUp(False)
+        attempts = [each.take_up("ada", connection_id) for each in (other, registry) * 5]
+        assert sorted(await asyncio.gather(*attempts))[-2:] == [TakenUp(False), TakenUp(True, nodes[0])]
+        # It counts no more, nor do its rooms; and its end, which comes late, changes nothing.
+        there, _ = await connect(other, "ada", limit=1)
+        await other.enter("ada", there, "two", 1)
+        await registry.enter("ada", connection_id, "three", 1)
+        await registry.unregister("ada", connection_id, 60)
+        assert await other.take_up("ada", connection_id) == TakenUp(False)
+        with pytest.raises(ConnectionLimit):
+            await connect(registry, "ada", limit=1)
+
+    async def test_s7_a_connection_that_was_closed_is_taken_up_once(
+        self, registry: ConnectionRegistry, other: ConnectionRegistry
+    ) -> None:
+        first, _ = await connect(registry, "ada")
+        second, _ = await connect(registry, "ada")
+        await registry.unregister("ada", first, 60)
+        await registry.unregister("ada", second, 60)
+        assert await other.take_up("eve", first) == TakenUp(False)
+        for connection_id in (second, first):
+            attempts = [each.take_up("ada", connection_id) for each in (other, registry) * 5]
+            assert sorted(await asyncio.gather(*attempts))[-2:] == [TakenUp(False), TakenUp(True)]
+
+    async def test_s7_a_connection_can_be_taken_up_for_so_long_and_no_longer(
+        self, registry: ConnectionRegistry, other: ConnectionRegistry
+    ) -> None:
+        lost = [(await connect(registry, "ada"))[0] for _ in range(3)]
+        for connection_id, resumable in zip(lost, (0, 0.05, 60), strict=True):
+            await registry.unregister("ada", connection_id, resumable)
+        await asyncio.sleep(0.1)
+        known = [(await other.take_up("ada", connection_id)).known for connection_id in lost]
+        assert known == [False, False, True]

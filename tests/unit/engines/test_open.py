@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastcollab.config import EngineConfig
-from fastcollab.engines import open_documents, open_revocations
+from fastcollab.engines import open_documents, open_engine
 from fastcollab.engines.memory import MemoryDocuments, MemoryRevocations
 from fastcollab.engines.sqlite import SqliteDocuments
 from fastcollab.engines.sqlite.revoking import SqliteRevocations
@@ -13,25 +13,28 @@ from fastcollab.errors import StoreError
 
 
 async def test_in_memory() -> None:
-    documents = await open_documents(EngineConfig(url="memory://"))
-    assert isinstance(documents, MemoryDocuments)
-    assert isinstance(await open_revocations(documents), MemoryRevocations)
-    await documents.close()
+    engine = await open_engine(EngineConfig(url="memory://"))
+    assert isinstance(engine.documents, MemoryDocuments)
+    assert isinstance(engine.revocations, MemoryRevocations)
+    assert engine.cluster is None
+    await engine.documents.close()
 
 
 @pytest.mark.parametrize("durability", ["full", "relaxed"])
 async def test_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durability: str) -> None:
-    engine = EngineConfig.model_validate({"url": "sqlite:documents.db", "durability": durability})
+    config = EngineConfig.model_validate({"url": "sqlite:documents.db", "durability": durability})
     monkeypatch.chdir(tmp_path)
-    documents = await open_documents(engine)
+    engine = await open_engine(config)
+    documents = engine.documents
     # It is sought once, and not again from another directory.
     monkeypatch.chdir("/")
     assert isinstance(documents, SqliteDocuments)
-    assert isinstance(await open_revocations(documents), SqliteRevocations)
+    assert isinstance(engine.revocations, SqliteRevocations)
+    assert engine.cluster is None
     made = await documents.create("plans", "text", "")
     with pytest.raises(StoreError):
-        await open_documents(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"))
-    tool = await open_documents(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"), exclusive=False)
+        await open_engine(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"))
+    tool = await open_documents(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"))
     assert await tool.load("plans") == made
     await tool.close()
     await documents.close()

@@ -1,0 +1,79 @@
+"""Which nodes there are: leases by the clock of the server that keeps them.
+
+The leases are a sorted set of incarnations by when they run out. Whoever beats and finds one that has, takes it out and
+is to bury it; it is among the burials until that is done, so that another is asked if that one dies meanwhile. What
+is done about a server that stood still is told in ``scripts/node_beat.lua``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from fastcollab.engines.redis.incarnations import Incarnation, node_of
+from fastcollab.engines.redis.scripts import load
+from fastcollab.engines.redis.servers import Servers
+from fastcollab.logs import get_logger
+from fastcollab.ports import Beat
+
+log = get_logger(__name__)
+
+_BEAT = load("node_beat")
+_RETIRE = load("node_retire")
+_BURIED = load("node_buried")
+
+
+class RedisNodes:
+    """The nodes, seen from that of this incarnation; `bury` are asked to forget all that another has entered."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        incarnation: Incarnation,
+        lease: float,
+        bury: Sequence[Callable[[str], Awaitable[None]]] = (),
+    ) -> None:
+        self._servers = servers
+        self._incarnation = incarnation
+        self._lease = lease
+        self._bury = bury
+        self._known = False
+        #: Incarnations that this node was told to bury, and when (ms, by the server's clock).
+        self._unburied: dict[str, int] = {}
+        self._leases = servers.names.cluster("leases")
+        self._burials = servers.names.cluster("burials")
+        self._last_beat = servers.names.cluster("last-beat")
+
+    @property
+    def here(self) -> str:
+        return self._incarnation.node
+
+    @property
+    def lease(self) -> float:
+        return self._lease
+
+    async def beat(self) -> Beat:
+        earlier = str(self._incarnation) if self._known else ""
+        going_on = self._incarnation.following if self._known else str(self._incarnation)
+        incarnation, alive, dead, now = await self._servers.run(
+            _BEAT, [self._leases, self._burials, self._last_beat], earlier, going_on, int(self._lease * 1000)
+        )
+        held = incarnation.decode() == str(self._incarnation)
+        if not held:
+            self._incarnation.follow()
+        self._known = True
+        unburied = [each.decode() for each in dead]
+        self._unburied.update(dict.fromkeys(unburied, now))
+        return Beat(
+            frozenset(node_of(each.decode()) for each in alive), held, list(dict.fromkeys(map(node_of, unburied)))
+        )
+
+    async def bury(self, node: str) -> None:
+        for incarnation, since in [each for each in self._unburied.items() if node_of(each[0]) == node]:
+            for forget in self._bury:
+                await forget(incarnation)
+            await self._servers.run(_BURIED, [self._burials], incarnation, since)
+            self._unburied.pop(incarnation, None)
+
+    async def retire(self, after: float) -> None:
+        keys = [self._leases, self._last_beat]
+        await self._servers.run(_RETIRE, keys, str(self._incarnation), int(after * 1000))

@@ -1,0 +1,379 @@
+"""This gateway as one node of a cluster: what it tells the others of its rooms, and what it makes of what they tell.
+
+::
+
+      rooms ── Placed, Relay ──▶ Cluster ── notices, records ──▶ Relay ──▶ bus
+        ▲                           │                                       │
+        │                           ├── Attendance ──▶ rosters              │
+        └── effects ◀── Cluster ◀───┴── Reconciler ◀── doubts ◀── Relay ◀───┘
+
+The bus is quick and may lose something; rosters and logs are slower and do not. So whatever is told by the bus is taken
+at once, and whenever something may have been missed the room is read again (:mod:`fastcollab.server.reconciler`). Where
+the two cross, the order is this: a channel is heard before the room's document and roster are read, and what notices
+say of participants while a roster is being read is said again afterwards, since the roster may be older.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import msgspec
+
+from fastcollab.core import elsewhere
+from fastcollab.core.document import Committed
+from fastcollab.core.effects import Effect
+from fastcollab.core.notices import (
+    Announced,
+    Entries,
+    Joined,
+    Notice,
+    Parted,
+    Showed,
+    decode_notice,
+    encode_notice,
+)
+from fastcollab.core.presence import Participant
+from fastcollab.core.room import Room
+from fastcollab.core.roster import Person, RosterEntry
+from fastcollab.engines import ClusterPorts
+from fastcollab.errors import CloseCode, FastcollabError, VersionMismatch
+from fastcollab.logs import get_logger
+from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved
+from fastcollab.server._fanout import Channel, FlushPacer
+from fastcollab.server._pump import Pump
+from fastcollab.server._relay import Relay, RoomRelay
+from fastcollab.server.attendance import Attendance
+from fastcollab.server.clock import instant
+from fastcollab.server.committer import Committer
+from fastcollab.server.liveness import Liveness
+from fastcollab.server.reconciler import Reconciler
+
+log = get_logger(__name__)
+
+#: Bytes of operations that are told over the bus; what is longer is read from the log.
+_LARGEST_TOLD = 262_144
+#: How long (s) a channel is heard on when none of its rooms is open any more.
+_HEARD_ON = 10.0
+
+
+@dataclass(slots=True)
+class _Shared:
+    """A room that is open here. `nodes` are those with participants in it."""
+
+    room: Room
+    relay: RoomRelay
+    channel: int
+    local: set[Participant] = field(default_factory=set)
+    remote: set[Participant] = field(default_factory=set)
+    nodes: set[str] = field(default_factory=set)
+
+
+class Cluster:
+    """`carry_out` takes the effects of what other nodes tell; `restore` enters the connections of this node anew;
+    `disconnect` ends those that are meant.
+    """
+
+    def __init__(
+        self,
+        ports: ClusterPorts,
+        pump: Pump,
+        pacer: FlushPacer,
+        store: DocumentStore,
+        committer: Committer,
+        *,
+        carry_out: Callable[[list[Effect]], None],
+        run: Callable[[Coroutine[Any, Any, None]], None],
+        restore: Callable[[], Coroutine[Any, Any, None]],
+        disconnect: Callable[[Disconnect], None],
+    ) -> None:
+        self._ports = ports
+        self._store = store
+        self._committer = committer
+        self._carry_out = carry_out
+        self._run = run
+        self._restore = restore
+        self._here = ports.nodes.here
+        self._ended = False
+        self._unsubscribe = ports.orders.subscribe(disconnect)
+        self._rooms: dict[str, _Shared] = {}
+        self._users_of_channels: Counter[int] = Counter()
+        self._heard: dict[int, asyncio.Future[None]] = {}
+        #: Of rooms whose roster is being read, what was told of their participants meanwhile.
+        self._told_meanwhile: dict[str, list[tuple[str, Joined | Parted]]] = {}
+        self._relay = Relay(
+            bytes.fromhex(self._here),
+            pump,
+            pacer,
+            publish=ports.bus.publish,
+            notice=self._hear,
+            doubt=self._missed,
+            echoed=lambda channel, _number, _time: self._liveness.echoed(channel),
+            selected=lambda room, slot, anchor, head, version: elsewhere.selected(
+                room, slot.user_id, anchor, head, version
+            ),
+        )
+        self._attendance = Attendance(
+            ports.rosters,
+            live=self._live,
+            reading=self._reading,
+            read=self._read,
+            tell=self._tell,
+            doubt=lambda room_id: self._reconciler.doubt([room_id]),
+            run=run,
+        )
+        self._reconciler = Reconciler(self._look, lambda: self._rooms.keys())
+        self._liveness = Liveness(
+            ports.nodes,
+            ports.bus,
+            channels=self._channels,
+            probe=self._relay.beat,
+            beaten=self._beaten,
+        )
+
+    async def start(self) -> None:
+        """Raises :class:`~fastcollab.errors.ServiceUnavailable`."""
+        await self._ports.bus.open(self._relay.receive, self._lost)
+        await self._liveness.start()
+        self._reconciler.start()
+
+    async def close(self, grace_period: float) -> None:
+        """Leaves the cluster; users that were here are awaited elsewhere for so many seconds."""
+        self._ended = True
+        self._unsubscribe()
+        await self._reconciler.close()
+        await self._liveness.close()
+        self._relay.close()
+        try:
+            await self._ports.nodes.retire(grace_period)
+        except FastcollabError as error:
+            log.warning("the other nodes could not be told that this one ends", error=str(error))
+        await self._ports.bus.close()
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """What keeps this node from working with the others; nothing: it is ready."""
+        return self._liveness.faults
+
+    # --- called by rooms and their shell ------------------------------------------------------------------------------
+
+    async def opening(self, room_id: str) -> None:
+        """The room is to be opened: hears what is told of it from now on. To be followed by :meth:`opened` or
+        :meth:`not_opened`.
+        """
+        channel = self._channel(room_id)
+        self._users_of_channels[channel] += 1
+        try:
+            await self._hear_channel(channel)
+        except BaseException:
+            self._release(channel)
+            raise
+
+    def not_opened(self, room_id: str) -> None:
+        self._release(self._channel(room_id))
+
+    def opened(self, room: Room, fanout: Channel) -> None:
+        """The room is open; what was told of its document while that was read is looked for again."""
+        channel = self._channel(room.id)
+        relay = self._relay.open(room.id, channel, room.cursors, room.selections, fanout)
+        self._rooms[room.id] = _Shared(room, relay, channel)
+        self._reconciler.doubt([room.id])
+
+    def closed(self, room: Room) -> None:
+        shared = self._rooms.pop(room.id)
+        shared.relay.close()
+        if not self._ended:
+            self._release(shared.channel)
+
+    async def enter(self, room: Room, person: Person, limit: int) -> None:
+        """Has the user take part here, before it enters the room; raises :class:`~fastcollab.errors.RoomFull`. Who does
+        not enter has to be given to :meth:`settle`.
+        """
+        await self._attendance.enter(room.id, person, limit)
+
+    async def disconnect(self, kind: Literal["user", "connection"], subject: str, code: CloseCode, reason: str) -> None:
+        """Has the connections of a user closed, or one, by its id, at whichever node they are."""
+        await self._ports.orders.give(Disconnect(kind, subject, code, reason))
+
+    def settle(self, room: Room, user_id: str) -> None:
+        """Whether the user takes part here may be otherwise than it was entered."""
+        self._attendance.settle(room.id, user_id)
+
+    def placed(self, room: Room, participant: Participant) -> None:
+        """Where the participant takes part has changed."""
+        if (shared := self._rooms.get(room.id)) is None:
+            # Closed already, since it was the last participant here.
+            if not (participant.here or self._ended):
+                self._attendance.settle(room.id, participant.user_id)
+            return
+        slots = participant.cursor, participant.selection_frame
+        if participant.here and participant not in shared.local:
+            shared.local.add(participant)
+            shared.relay.add_local(*slots)
+        elif not participant.here and participant in shared.local:
+            shared.local.discard(participant)
+            shared.relay.remove_local(*slots)
+            self._attendance.settle(room.id, participant.user_id)
+        if participant.nodes and participant not in shared.remote:
+            shared.remote.add(participant)
+            shared.relay.add_remote(*slots)
+        elif not participant.nodes and participant in shared.remote:
+            shared.remote.discard(participant)
+            shared.relay.remove_remote(*slots)
+        known, shared.nodes = shared.nodes, elsewhere.nodes_of(room)
+        shared.relay.shared = bool(shared.nodes)
+        if shared.nodes - known:
+            self._welcome(shared)
+
+    def relay(self, room: Room, notice: Notice, participant: Participant | None) -> None:
+        """Other nodes are to know."""
+        if isinstance(notice, Joined):  # shown otherwise than before
+            self._attendance.settle(room.id, notice.person.user_id)
+            return
+        if participant is not None and participant.here:
+            self._ports.rosters.show(room.id, participant.user_id, participant.kept_presence())
+        if (shared := self._rooms.get(room.id)) is not None and shared.nodes:
+            self._tell(notice)
+
+    def committed(self, room: Room, mark: str, entries: Sequence[Committed]) -> None:
+        """The operations, which follow the one with this mark, were committed here."""
+        shared = self._rooms.get(room.id)
+        if shared is None or not shared.nodes:
+            return
+        if sum(entry.size for entry in entries) > _LARGEST_TOLD:
+            self._tell(Entries(room.id, room.document.epoch, entries[-1].version))
+        else:
+            self._tell(Entries.of(room.id, room.document.epoch, mark, entries))
+
+    # --- what others tell ---------------------------------------------------------------------------------------------
+
+    def _hear(self, _channel: int, node: bytes, data: bytes) -> None:
+        try:
+            notice = decode_notice(data)
+        except msgspec.MsgspecError:
+            log.warning("a notice was not understood", node=node.hex())
+            return
+        if isinstance(notice, Joined | Parted) and (waiting := self._told_meanwhile.get(notice.room)) is not None:
+            waiting.append((node.hex(), notice))
+        if (shared := self._rooms.get(notice.room)) is not None:
+            self._take(shared.room, node.hex(), notice)
+
+    def _take(self, room: Room, node: str, notice: Notice) -> None:
+        match notice:
+            case Joined(person=person):
+                self._carry_out(elsewhere.joined(room, node, person))
+            case Parted(user_id=user_id):
+                self._carry_out(elsewhere.parted(room, node, user_id))
+            case Showed(user_id=user_id, presence=presence):
+                self._carry_out(elsewhere.showed(room, user_id, presence, instant()))
+            case Announced():
+                self._carry_out(elsewhere.announced(room, notice))
+            case Entries():
+                entries = notice.committed()
+                if not self._committer.follow(room, notice.epoch, notice.newest, notice.mark, entries):
+                    self._reconciler.doubt([room.id])
+
+    def _welcome(self, shared: _Shared) -> None:
+        """Another node has its first participant in the room: what it cannot have read is told."""
+        shared.relay.announce()
+        document = shared.room.document
+        if document.version:
+            self._tell(Entries(shared.room.id, document.epoch, document.version))
+
+    def _tell(self, notice: Notice) -> None:
+        self._relay.tell(self._channel(notice.room), encode_notice(notice))
+
+    # --- looking again ------------------------------------------------------------------------------------------------
+
+    def _missed(self, channel: int, _node: bytes) -> None:
+        self._lost([channel])
+
+    def _lost(self, channels: Collection[int]) -> None:
+        """On these channels something may have been missed."""
+        self._reconciler.doubt([room_id for room_id, shared in self._rooms.items() if shared.channel in channels])
+
+    async def _look(self, room_id: str) -> None:
+        """Reads roster and log of a room again."""
+        await self._attendance.declare(room_id)
+        if (shared := self._rooms.get(room_id)) is None:
+            return
+        shared.relay.announce()
+        document = shared.room.document
+        epoch, version, mark = document.epoch, document.version, document.mark
+        try:
+            entries = await self._store.history(room_id, epoch, version, mark=mark)
+        except (LogMoved, VersionMismatch):
+            if shared.room.document is document and document.version == version:
+                self._committer.catch_up(shared.room)
+        else:
+            if entries and not self._committer.follow(shared.room, epoch, entries[-1].version, mark, entries):
+                self._committer.catch_up(shared.room)
+
+    def _reading(self, room_id: str) -> None:
+        self._told_meanwhile[room_id] = []
+
+    def _read(self, room_id: str, entries: Sequence[RosterEntry] | None) -> None:
+        """A roster was read, or could not be."""
+        told = self._told_meanwhile.pop(room_id)
+        if entries is None or (shared := self._rooms.get(room_id)) is None:
+            return
+        self._carry_out(elsewhere.reconciled(shared.room, entries, self._here, instant()))
+        for node, notice in told:
+            self._take(shared.room, node, notice)
+
+    def _beaten(self, beat: Beat) -> None:
+        dead = {node for shared in self._rooms.values() for node in shared.nodes} - beat.alive
+        for shared in list(self._rooms.values()):
+            for node in dead & shared.nodes:
+                self._carry_out(elsewhere.gone(shared.room, node))
+                # It may have committed what it had no time to tell.
+                self._reconciler.doubt([shared.room.id])
+        for node in dead:
+            self._relay.forget_node(bytes.fromhex(node))
+        if not beat.held:
+            log.warning("this node had been taken for dead")
+            self._reconciler.doubt(self._rooms)
+            self._run(self._restore())
+
+    # --- channels -----------------------------------------------------------------------------------------------------
+
+    def _channel(self, room_id: str) -> int:
+        return zlib.crc32(room_id.encode()) % self._ports.bus.channels
+
+    def _channels(self) -> Collection[int]:
+        """Those that are heard."""
+        return [channel for channel, hearing in self._heard.items() if hearing.done()]
+
+    async def _hear_channel(self, channel: int) -> None:
+        hearing = self._heard.get(channel)
+        if hearing is None:
+            hearing = self._heard[channel] = asyncio.get_running_loop().create_future()
+            try:
+                await self._ports.bus.hear(channel)
+            except BaseException as error:
+                del self._heard[channel]
+                hearing.set_exception(error if isinstance(error, Exception) else FastcollabError("interrupted"))
+                hearing.exception()  # maybe nobody else waits
+                raise
+            hearing.set_result(None)
+        else:
+            await asyncio.shield(hearing)
+
+    def _release(self, channel: int) -> None:
+        """A room of the channel is open no more; one of its rooms is often opened again soon."""
+        self._users_of_channels[channel] -= 1
+        asyncio.get_running_loop().call_later(_HEARD_ON, self._ignore_if_unused, channel)
+
+    def _ignore_if_unused(self, channel: int) -> None:
+        if not self._users_of_channels[channel] and channel in self._heard and self._heard[channel].done():
+            del self._heard[channel]
+            self._relay.forget_channel(channel)
+            self._run(self._ports.bus.ignore(channel))
+
+    def _live(self, room_id: str) -> Room | None:
+        shared = self._rooms.get(room_id)
+        return None if shared is None else shared.room

@@ -1,0 +1,193 @@
+"""Orders and revocations reach every node that lives, whatever becomes of the way to the server meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from functools import partial
+
+import pytest
+from tests.redis_servers import VALKEY, RedisServer, start_server
+from tests.unit.engines.people.node import Node, eventually, open_node, persistently
+
+from fastcollab.config import EngineConfig
+from fastcollab.core.revocation import Revocation, TokenMarks
+from fastcollab.engines.redis import orders as module
+from fastcollab.errors import ServiceUnavailable
+from fastcollab.ports import Disconnect
+
+TOKEN = TokenMarks("ada", "t1", "s1", 1_700_000_000.0, 1_800_000_000.0)
+BEFORE = 1_700_000_001_000
+
+
+def order(subject: str) -> Disconnect:
+    return Disconnect("user", subject, 4103, "enough")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[RedisServer]:
+    """One of the test's own, which keeps what it has when it is killed."""
+    with start_server(VALKEY, "--appendonly", "yes", "--appendfsync", "always") as started:
+        yield started
+
+
+@pytest.fixture
+async def pair(server: RedisServer) -> AsyncIterator[list[Node]]:
+    async with AsyncExitStack() as stack:
+        engine = EngineConfig(url=server.url, timeout=0.5)
+        yield [await stack.enter_async_context(open_node(engine)) for _ in range(2)]
+
+
+async def test_an_order_reaches_every_node_once_and_in_order(node: Node, other_node: Node) -> None:
+    told: list[list[Disconnect]] = [[], []]
+    ends = [each.orders.subscribe(of_one.append) for each, of_one in zip((node, other_node), told, strict=True)]
+    given = [order(f"é {index}") for index in range(50)]
+    for index, each in enumerate(given):
+        await (node, other_node)[index % 2].orders.give(each)
+    await eventually(lambda: all(len(of_one) >= 50 for of_one in told))
+    assert told == [given, given]
+    ends[0]()
+    await node.orders.give(order("last"))
+    await eventually(lambda: len(told[1]) > 50)
+    assert told[0] == given
+
+
+async def test_what_was_given_before_a_node_began_is_not_for_it(engine: EngineConfig, node: Node) -> None:
+    for index in range(3):
+        await node.orders.give(order(f"early {index}"))
+    async with open_node(engine) as late:
+        told: list[Disconnect] = []
+        late.orders.subscribe(told.append)
+        await node.orders.give(order("late"))
+        await eventually(lambda: bool(told))
+        assert told == [order("late")]
+
+
+async def test_a_revocation_is_told_everywhere_once_and_nowhere_before_it_is_known(
+    node: Node, other_node: Node
+) -> None:
+    told: list[list[Revocation]] = [[], []]
+    for each, of_one in zip((node, other_node), told, strict=True):
+        each.revocations.subscribe(of_one.append)
+    revoked = Revocation("session", "s1", BEFORE, None)
+    await node.revocations.revoke(revoked)
+    assert told[0] == [revoked]
+    assert await other_node.revocations.is_revoked(TOKEN)
+    await eventually(lambda: bool(told[1]))
+    await other_node.revocations.revoke(Revocation("user", "ada", BEFORE, None))
+    await eventually(lambda: len(told[0]) == 2)
+    assert [len(of_one) for of_one in told] == [2, 2]
+
+
+async def test_revocations_of_one_subject_made_everywhere_at_once_are_joined(node: Node, other_node: Node) -> None:
+    made = [Revocation("user", "ada", BEFORE + index, None) for index in range(20)]
+    await asyncio.gather(*((node, other_node)[index % 2].revocations.revoke(each) for index, each in enumerate(made)))
+    [key] = node.servers.names.user("ada", "revoked-user")
+    assert await node.servers.call(key, "GET", key) == b"%d " % (BEFORE + 19)
+
+
+async def test_the_stream_does_not_grow_for_ever(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_LENGTH", 100)
+    for _ in range(10):
+        await asyncio.gather(*(node.orders.give(order("ada")) for _ in range(100)))
+    stream = node.servers.names.cluster("orders")
+    # It is cut in whole blocks.
+    assert 100 <= await node.servers.call(stream, "XLEN", stream) <= 300
+
+
+async def test_an_order_that_is_not_understood_or_fails_does_not_keep_the_others(
+    node: Node, other_node: Node, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Disconnect] = []
+
+    def fail(order: Disconnect) -> None:
+        raise RuntimeError("broken")
+
+    other_node.orders.subscribe(fail)
+    other_node.orders.subscribe(told.append)
+    stream = node.servers.names.cluster("orders")
+    for encoded in (b'{"type":"of a later version"}', b"\xff{", b'{"type":"disconnect"}'):
+        await node.servers.call(stream, "XADD", stream, "*", "order", encoded)
+    await node.orders.give(order("ada"))
+    await eventually(lambda: bool(told))
+    assert told == [order("ada")]
+    said = [record.message for record in caplog.records]
+    assert sum("none that this version knows" in each for each in said) == 6
+    assert sum("could not be carried out" in each for each in said) == 1
+
+
+async def test_a_node_that_was_cut_off_is_told_later(server: RedisServer, pair: list[Node]) -> None:
+    told: list[Disconnect] = []
+    pair[1].orders.subscribe(told.append)
+    await pair[0].orders.give(order("first"))
+    await eventually(lambda: len(told) == 1)
+    with server.client() as client:
+        for index in range(5):
+            client.client_kill_filter(_type="normal", skipme=True)
+            await persistently(partial(pair[0].orders.give, order(str(index))))
+    await eventually(lambda: len(told) == 6)
+    assert told == [order("first"), *(order(str(index)) for index in range(5))]
+
+
+async def test_without_a_server_a_revocation_holds_where_it_was_made_and_can_be_made_again(
+    server: RedisServer, pair: list[Node]
+) -> None:
+    revoked = Revocation("token", "t1", BEFORE, None)
+    server.kill()
+    with pytest.raises(ServiceUnavailable):
+        await pair[0].revocations.revoke(revoked)
+    assert await pair[0].revocations.is_revoked(TOKEN)
+    with pytest.raises(ServiceUnavailable):
+        await pair[1].revocations.is_revoked(TOKEN)
+    with pytest.raises(ServiceUnavailable):
+        await pair[0].orders.give(order("ada"))
+    server.start()
+    told: list[Revocation] = []
+    pair[1].revocations.subscribe(told.append)
+    await persistently(partial(pair[0].revocations.revoke, revoked))
+    assert await persistently(partial(pair[1].revocations.is_revoked, TOKEN))
+    await eventually(lambda: told == [revoked])
+
+
+@pytest.mark.parametrize("emptied", ["flushed", "restarted"])
+async def test_orders_go_on_on_a_server_that_has_lost_everything(
+    server: RedisServer, pair: list[Node], emptied: str
+) -> None:
+    told: list[list[Disconnect]] = [[], []]
+    for each, of_one in zip(pair, told, strict=True):
+        each.orders.subscribe(of_one.append)
+    await pair[0].orders.give(order("before"))
+    await eventually(lambda: all(told))
+    await pair[0].revocations.revoke(Revocation("user", "ada", BEFORE, None))
+    if emptied == "flushed":
+        with server.client() as client:
+            client.flushall()
+    else:
+        server.kill()
+        for path in server.directory.iterdir():
+            if path.name != "log":
+                path.rename(path.with_name(f"old-{path.name}"))
+        server.start()
+    await persistently(partial(pair[1].orders.give, order("after")))
+    await eventually(lambda: all(len(of_one) == 2 for of_one in told))
+    assert told == [[order("before"), order("after")]] * 2
+    # What was revoked is written again by whoever knows of it.
+    await pair[1].revocations.restore()
+    async with open_node(EngineConfig(url=server.url)) as fresh:
+        assert await fresh.revocations.is_revoked(TOKEN)
+
+
+async def test_orders_are_heard_whose_ids_are_before_the_last_one(server: RedisServer, pair: list[Node]) -> None:
+    """As those of a replica are that has taken over with an earlier clock, and without the last orders."""
+    told: list[Disconnect] = []
+    pair[1].orders.subscribe(told.append)
+    await pair[0].orders.give(order("before"))
+    await eventually(lambda: bool(told))
+    stream = pair[0].servers.names.cluster("orders")
+    with server.client() as client:
+        client.delete(stream)
+        client.client_kill_filter(_type="normal", skipme=True)
+        await asyncio.sleep(1.0)
+        lost = b'{"type":"disconnect","kind":"user","subject":"x","code":4103,"reason":""}'
+        client.xadd(stream, {"order": lost}, "5-1")
+    await eventually(lambda: len(told) == 2)
+    assert told[1].subject == "x"
