@@ -70,7 +70,22 @@ def free_port() -> int:
                     return port
 
 
-class RedisServer:
+class _Running:
+    """What runs from when it is made, and ends with its context."""
+
+    def stop(self) -> None:
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+class RedisServer(_Running):
     """A server that runs, as a context: it ends with it."""
 
     def __init__(self, kind: Kind, *options: str, mode: Sequence[str] = ()) -> None:
@@ -152,21 +167,13 @@ class RedisServer:
             return False
         return True
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
 
 def start_server(kind: Kind, *options: str) -> RedisServer:
     """A server with these options, as of its command line: ``"--appendonly", "yes"``."""
     return RedisServer(kind, *options)
 
 
-class RedisCluster:
+class RedisCluster(_Running):
     """A Valkey Cluster of servers without replicas, which share the slots evenly; as a context."""
 
     def __init__(self, count: int) -> None:
@@ -235,20 +242,12 @@ class RedisCluster:
         for server in self.servers:
             server.stop()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
 
 def start_cluster(count: int = 3) -> RedisCluster:
     return RedisCluster(count)
 
 
-class RedisSentinel:
+class RedisSentinel(_Running):
     """A Valkey with a replica, and a Sentinel that watches them; as a context."""
 
     service = "main"
@@ -306,14 +305,6 @@ class RedisSentinel:
         for server in (self.sentinel, self.replica, self.master):
             server.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def start_sentinel(*options: str) -> RedisSentinel:

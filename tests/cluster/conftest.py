@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +13,7 @@ from tests.redis_servers import VALKEY, RedisServer, start_server
 from tests.server.conftest import (  # the fixtures are used by their names
     SECRET,
     clients,
+    end,
     gateway,
     make_token,
     no_leaked_connections,
@@ -42,21 +42,12 @@ NODES = 2
 NOT_SPREAD = {
     "a newcomer is told of cursors at other nodes after room_joined, not in it": {
         "test_who_joins_sees_what_each_is_doing_V1_R2",
-        "test_good_frames_B1",
     },
     "what two nodes send to one client comes in no certain order": {
-        "test_an_update_carries_only_what_changed_V1",
-        "test_fields_that_wait_are_sent_together_V1_V3",
         "test_a_batch_is_carried_out_in_order_each_with_its_answer_D1",
-        "test_selections_status_and_data",
-        "test_the_greatest_sizes_pass_and_one_more_does_not_V4",
-        "test_the_size_of_presence_data_is_configured_V4",
     },
     "the newest version is that of the gateway which takes the selection": {
         "test_a_selection_is_bound_to_the_newest_version_by_default_V5",
-    },
-    "selections come more often than they should: open": {
-        "test_each_kind_is_relayed_at_once_and_then_once_per_interval_V3",
     },
     "the bound is one of each gateway": {"test_a_full_gateway_is_unavailable_H6"},
 }
@@ -104,17 +95,7 @@ async def start_gateway(redis_server: RedisServer) -> AsyncIterator[Any]:
 
     yield start
 
-    await asyncio.gather(*(each.stop() for each in running))
-    for each in running:
-        assert each.connection_count == 0
-        assert each.room_count == 0
-    running.clear()
-    for _ in range(200):
-        if open_sockets() <= sockets_before and other_tasks() <= tasks_before:
-            break
-        await asyncio.sleep(0.01)
-    assert other_tasks() <= tasks_before
-    assert open_sockets() <= sockets_before
+    await end(running, sockets_before, tasks_before)
     with contextlib.closing(redis_server.client()) as client:
         left = [key for key in client.scan_iter(f"{prefix}:*") if b":conn" in key]
         assert not left, left

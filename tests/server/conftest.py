@@ -57,6 +57,22 @@ def open_sockets() -> int:
     return count
 
 
+async def end(running: list[Gateway], sockets_before: int, tasks_before: set[asyncio.Task[Any]]) -> None:
+    """Stops the gateways, and sees to it that nothing of them is left."""
+    for gateway in running:
+        await gateway.stop()
+        assert gateway.connection_count == 0
+        assert gateway.room_count == 0
+
+    running.clear()
+    for _ in range(200):
+        if open_sockets() <= sockets_before and other_tasks() <= tasks_before:
+            break
+        await asyncio.sleep(0.01)
+    assert other_tasks() <= tasks_before
+    assert open_sockets() <= sockets_before
+
+
 @pytest.fixture
 async def start_gateway() -> AsyncIterator[StartGateway]:
     """Starts gateways on free ports, with settings by dotted key and parts of the test's own; afterwards nothing of
@@ -86,17 +102,7 @@ async def start_gateway() -> AsyncIterator[StartGateway]:
 
     yield start
 
-    for gateway in running:
-        await gateway.stop()
-        assert gateway.connection_count == 0
-        assert gateway.room_count == 0
-    running.clear()
-    for _ in range(200):
-        if open_sockets() <= sockets_before and other_tasks() <= tasks_before:
-            break
-        await asyncio.sleep(0.01)
-    assert other_tasks() <= tasks_before
-    assert open_sockets() <= sockets_before
+    await end(running, sockets_before, tasks_before)
 
 
 @pytest.fixture

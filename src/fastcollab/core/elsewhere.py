@@ -86,7 +86,8 @@ def showed(room: Room, user_id: str, presence: PresenceData, now: Instant) -> li
     changes: dict[str, Any] = {}
     for field in ("selection", "status", "data"):
         value = getattr(presence, field)
-        if value is not UNSET:
+        # A node that has met another tells it all; what the members know already is no change.
+        if value is not UNSET and value != getattr(participant, field):
             setattr(participant, field, value)
             changes[field] = value
     if "selection" in changes:

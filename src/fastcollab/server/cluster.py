@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -43,6 +43,7 @@ from fastcollab.core.roster import Person, RosterEntry
 from fastcollab.engines import ClusterPorts
 from fastcollab.errors import CloseCode, FastcollabError, VersionMismatch
 from fastcollab.logs import get_logger
+from fastcollab.messages import PresenceData
 from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved
 from fastcollab.server._fanout import Channel, FlushPacer
 from fastcollab.server._pump import Pump
@@ -104,7 +105,9 @@ class Cluster:
         self._users_of_channels: Counter[int] = Counter()
         self._heard: dict[int, asyncio.Future[None]] = {}
         #: Of rooms whose roster is being read, what was told of their participants meanwhile.
-        self._told_meanwhile: dict[str, list[tuple[str, Joined | Parted]]] = {}
+        self._told_meanwhile: dict[str, list[tuple[str, Joined | Parted | Showed]]] = {}
+        #: By room, what is to be told, with what has to be done before.
+        self._untold: dict[str, deque[tuple[asyncio.Future[None] | None, Notice]]] = {}
         self._relay = Relay(
             bytes.fromhex(self._here),
             pump,
@@ -234,9 +237,14 @@ class Cluster:
         if isinstance(notice, Joined):  # shown otherwise than before
             self._attendance.settle(room.id, notice.person.user_id)
             return
+        shared = self._rooms.get(room.id)
+        has_hearers = shared is not None and bool(shared.nodes)
         if participant is not None and participant.here:
-            self._ports.rosters.show(room.id, participant.user_id, participant.kept_presence())
-        if (shared := self._rooms.get(room.id)) is not None and shared.nodes:
+            # Told when it is kept: whoever reads the roster after having heard of it finds it there.
+            keeping = self._ports.rosters.show(room.id, participant.user_id, participant.kept_presence())
+            if has_hearers:
+                self._tell(notice, asyncio.ensure_future(keeping))
+        elif has_hearers:
             self._tell(notice)
 
     def committed(self, room: Room, mark: str, entries: Sequence[Committed]) -> None:
@@ -257,7 +265,8 @@ class Cluster:
         except msgspec.MsgspecError:
             log.warning("a notice was not understood", node=node.hex())
             return
-        if isinstance(notice, Joined | Parted) and (waiting := self._told_meanwhile.get(notice.room)) is not None:
+        waiting = self._told_meanwhile.get(notice.room)
+        if waiting is not None and isinstance(notice, Joined | Parted | Showed):
             waiting.append((node.hex(), notice))
         if (shared := self._rooms.get(notice.room)) is not None:
             self._take(shared.room, node.hex(), notice)
@@ -278,30 +287,51 @@ class Cluster:
                     self._reconciler.doubt([room.id])
 
     def _welcome(self, shared: _Shared) -> None:
-        """Another node has its first participant in the room: what it cannot have read is told."""
+        """Another node has its first participant in the room: what it may not have read is told."""
         shared.relay.announce()
+        for participant in shared.local:
+            if kept := participant.kept_presence():
+                self._tell(Showed(shared.room.id, participant.user_id, PresenceData(**kept)))
         document = shared.room.document
         if document.version:
             self._tell(Entries(shared.room.id, document.epoch, document.version))
 
-    def _tell(self, notice: Notice) -> None:
-        self._relay.tell(self._channel(notice.room), encode_notice(notice))
+    def _tell(self, notice: Notice, kept: asyncio.Future[None] | None = None) -> None:
+        """Tells the other nodes, when `kept` is done; what is told of a room later comes later."""
+        waiting = self._untold.setdefault(notice.room, deque())
+        waiting.append((kept, notice))
+        if len(waiting) == 1:
+            self._tell_next(notice.room)
+
+    def _tell_next(self, room_id: str) -> None:
+        waiting = self._untold[room_id]
+        while waiting:
+            kept, notice = waiting[0]
+            if kept is not None and not kept.done():
+                kept.add_done_callback(lambda _kept: self._tell_next(room_id))
+                return
+            waiting.popleft()
+            self._relay.tell(self._channel(room_id), encode_notice(notice))
+        del self._untold[room_id]
 
     # --- looking again ------------------------------------------------------------------------------------------------
 
     def _missed(self, channel: int, _node: bytes) -> None:
-        self._lost([channel])
+        """Of a node something may have been missed."""
+        self._reconciler.doubt([room_id for room_id, shared in self._rooms.items() if shared.channel == channel])
 
     def _lost(self, channels: Collection[int]) -> None:
-        """On these channels something may have been missed."""
-        self._reconciler.doubt([room_id for room_id, shared in self._rooms.items() if shared.channel in channels])
+        """On these channels anything may have been missed, and what this node has published too."""
+        for room_id, shared in self._rooms.items():
+            if shared.channel in channels:
+                shared.relay.announce()
+                self._reconciler.doubt([room_id])
 
     async def _look(self, room_id: str) -> None:
         """Reads roster and log of a room again."""
         await self._attendance.declare(room_id)
         if (shared := self._rooms.get(room_id)) is None:
             return
-        shared.relay.announce()
         document = shared.room.document
         epoch, version, mark = document.epoch, document.version, document.mark
         try:

@@ -36,11 +36,6 @@ class Reconciler:
         self._wanted = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
-    @property
-    def doubted(self) -> int:
-        """How many rooms wait to be looked at."""
-        return len(self._doubted)
-
     def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._work()) for _ in range(_WORKERS)]

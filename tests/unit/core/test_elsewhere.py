@@ -144,9 +144,14 @@ class TestPresence:
         ada = session_of("ada")
         room = room_of(ada, document=text_document("hello"))
         elsewhere.joined(room, "n2", CAROL)
-        shown = messages.PresenceData(status="busy", data=None)
+        shown = messages.PresenceData(status="busy", data=[1])
         (update,) = received(elsewhere.showed(room, "carol", shown, START), ada)
         assert update.presence == shown
+        assert elsewhere.showed(room, "carol", shown, START) == []  # they know
+        (update,) = received(
+            elsewhere.showed(room, "carol", messages.PresenceData(status="busy", data=None), START), ada
+        )
+        assert update.presence == messages.PresenceData(data=None)
         assert elsewhere.showed(room, "nobody", shown, START) == []
 
     def test_a_selection_goes_along_with_what_was_written_V5(self) -> None:

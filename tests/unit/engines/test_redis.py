@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from zlib import crc32
 
@@ -82,21 +82,6 @@ class TestCluster(_Contract):
         with start_cluster() as cluster:
             cls.url = cluster.url
             yield
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with start_server(VALKEY) as server:
-        yield server
-
-
-@pytest.fixture
-async def documents(server: RedisServer) -> AsyncIterator[RedisDocuments]:
-    with server.client() as client:
-        client.flushall()
-    documents = await RedisDocuments.open(EngineConfig(url=server.url))
-    yield documents
-    await documents.close()
 
 
 def keys_of(server: RedisServer, pattern: str = "*") -> list[bytes]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from tests.redis_servers import VALKEY, RedisServer, start_sentinel, start_server
+from tests.redis_servers import RedisServer, start_sentinel
 
 from fastcollab import ot
 from fastcollab.config import EngineConfig
@@ -18,21 +17,6 @@ from fastcollab.engines.redis.rows import encode_entry
 from fastcollab.errors import VersionMismatch
 from fastcollab.ports import LogMoved, StoredDocument
 from fastcollab.testing.document_model import entry, text_at
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with start_server(VALKEY) as server:
-        yield server
-
-
-@pytest.fixture
-async def documents(server: RedisServer) -> AsyncIterator[RedisDocuments]:
-    with server.client() as client:
-        client.flushall()
-    documents = await RedisDocuments.open(EngineConfig(url=server.url))
-    yield documents
-    await documents.close()
 
 
 def entries(first: int, last: int, by: str = "m") -> list[Committed]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
 import pytest
-from tests.redis_servers import Kind, start_cluster, start_server
+from tests.redis_servers import VALKEY, Kind, RedisServer, start_cluster, start_server
 from tests.unit.engines.people.node import Node, open_node
 
 from fastcollab.config import EngineConfig
@@ -17,6 +17,13 @@ def url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Of a server of each kind; a test may choose by `indirect`."""
     with start_cluster() if request.param == "cluster" else start_server(Kind(request.param)) as server:
         yield server.url
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """One of the test's own, which keeps what it has when it is killed."""
+    with start_server(VALKEY, "--appendonly", "yes", "--appendfsync", "always") as started:
+        yield started
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 import pytest
-from tests.redis_servers import VALKEY, RedisServer, start_server
+from tests.redis_servers import RedisServer
 from tests.unit.engines.people.node import Node, eventually, keys, open_node, persistently
 
 from fastcollab.config import EngineConfig
@@ -17,13 +17,6 @@ from fastcollab.ports import TakenUp
 
 TIMEOUT = 0.5
 LEASE = 0.3
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    """One of the test's own, which keeps what it has when it is killed."""
-    with start_server(VALKEY, "--appendonly", "yes", "--appendfsync", "always") as started:
-        yield started
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
-from tests.redis_servers import VALKEY, RedisServer, start_server
+from tests.redis_servers import RedisServer
 from tests.unit.engines.people.node import Node, eventually, open_node, persistently
 
 from fastcollab.config import EngineConfig
@@ -21,13 +21,6 @@ BEFORE = 1_700_000_001_000
 
 def order(subject: str) -> Disconnect:
     return Disconnect("user", subject, 4103, "enough")
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[RedisServer]:
-    """One of the test's own, which keeps what it has when it is killed."""
-    with start_server(VALKEY, "--appendonly", "yes", "--appendfsync", "always") as started:
-        yield started
 
 
 @pytest.fixture
