@@ -128,14 +128,17 @@ class RedisOrders:
             log.warning("an order is none that this version knows", order=encoded.decode(errors="replace"))
             return
         told: Sequence[Callable[[Any], object]] = self._told
+        news: Disconnect | Revocation
         if isinstance(order, _Revoke):
             if order.by == self._node:
                 return
             told = self._told_revocations
-            order = Revocation(order.kind, order.subject, order.before, order.until)
+            news = Revocation(order.kind, order.subject, order.before, order.until)
+        else:
+            news = order
         for each in tuple(told):
             try:
-                each(order)
+                each(news)
             except Exception:
                 log.exception("an order could not be carried out")
 
