@@ -44,6 +44,9 @@ def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on (server.host).")] = None,
     port: Annotated[int | None, typer.Option(help="TCP port, 0: any free one (server.port).")] = None,
+    ops_port: Annotated[
+        int | None, typer.Option(help="TCP port of health checks, on an address of its own (ops.port).")
+    ] = None,
     engine: EngineOption = None,
     settings: Annotated[
         list[str] | None,
@@ -62,6 +65,7 @@ def serve(
     for flag, key, given in (
         ("--host", "server.host", host),
         ("--port", "server.port", port),
+        ("--ops-port", "ops.port", ops_port),
         ("--engine", "engine.url", engine),
     ):
         if given is not None:
@@ -88,7 +92,7 @@ async def _run_gateway(config: "Config") -> None:
         except StoreError as error:
             fail([str(error)])
         except OSError as error:
-            fail([f"cannot listen on {config.server.host}:{config.server.port}: {reason(error)}"])
+            fail([f"cannot listen on {error.filename}: {reason(error)}"])
 
         loop = asyncio.get_running_loop()
 

@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from annotated_types import Ge, Gt, Le
@@ -111,12 +112,14 @@ engine.prefix = "fastcollab"
 engine.timeout = 5.0
 engine.channels = 16
 engine.lease = 15.0
+ops.host = "127.0.0.1"
 log.level = "info"
 log.format = "auto"
 """
 PROMISED_UNSET = {
     *("tls.certificate_file", "tls.key_file"),
     "engine.durability",
+    "ops.port",
     *("auth.secret", "auth.public_key_file", "auth.jwks_url", "auth.issuer", "auth.audience"),
     *("backend.load_url", "backend.save_url", "backend.permission_url", "backend.profile_url", "backend.secret"),
 }
@@ -399,7 +402,7 @@ def test_suggestions(mistake: str, meant: str | None) -> None:
 
 def bounds_crossed() -> Iterator[tuple[str, float]]:
     for key, field in setting_fields().items():
-        step = 1 if field.annotation is int else 1e-6
+        step = 1 if int in (field.annotation, *get_args(field.annotation)) else 1e-6
         for bound in field.metadata:
             match bound:
                 case Ge():

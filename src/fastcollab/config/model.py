@@ -31,6 +31,7 @@ from fastcollab.config.sections import (
     FanoutConfig,
     LimitsConfig,
     LogConfig,
+    OpsConfig,
     PresenceConfig,
     RoomsConfig,
     Section,
@@ -61,6 +62,7 @@ class Config(BaseSettings):
     documents: DocumentsConfig = DocumentsConfig()
     backend: BackendConfig = BackendConfig()
     engine: EngineConfig = EngineConfig()
+    ops: OpsConfig = OpsConfig()
     log: LogConfig = LogConfig()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)

@@ -634,6 +634,16 @@ class BackendConfig(Section):
         return tuple(filter(None, (self.load_url, self.save_url, self.permission_url, self.profile_url)))
 
 
+class OpsConfig(Section):
+    """The operations port, for those who run the gateway: `/health/live` and `/health/ready`, over plain HTTP."""
+
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """Address to listen on. Whoever reaches it is answered, so that it should not be one that clients can reach."""
+
+    port: int | None = Field(default=None, ge=0, le=65_535)
+    """TCP port, 8081 by custom; 0 takes any free one. Without it there is no operations port."""
+
+
 class LogConfig(Section):
     """What is written to the standard error stream."""
 

@@ -44,6 +44,7 @@ from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.drain import Deadline, return_time
 from fastcollab.server.entrance import Entrance
+from fastcollab.server.operations import OperationsPort
 from fastcollab.server.revoker import Revoker
 from fastcollab.server.rooms import Rooms
 from fastcollab.server.settings import (
@@ -149,6 +150,7 @@ class Gateway:
         self._certificates = _certificates(config.tls)
         self._compression = compression(config)
         self._cluster: Cluster | None = None
+        self._operations: OperationsPort | None = None
         self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._guard = LimitGuard(config.limits.shadow)
         self._cork = Cork()
@@ -168,7 +170,8 @@ class Gateway:
     async def start(self) -> None:
         """Begins to accept connections.
 
-        Raises OSError if the address cannot be had, and :class:`~fastcollab.errors.StoreError` if the documents cannot.
+        Raises OSError if an address cannot be had, which is its `filename`, and :class:`~fastcollab.errors.StoreError`
+        if the documents cannot.
         """
         config = self.config
         engine = self._engine = await self._open_engine()
@@ -257,11 +260,14 @@ class Gateway:
                 await self._keys.start()
             if self._cluster is not None:
                 await self._cluster.start()
-            # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
-            self._server = await asyncio.get_running_loop().create_server(
-                self._reception, config.server.host, config.server.port, backlog=_ACCEPT_BACKLOG
-            )
+            if config.ops.port is not None:
+                operations = OperationsPort(config.ops, faults=lambda: self.faults)
+                await operations.start()
+                self._operations = operations
+            self._server = await self._listen()
         except BaseException:
+            if self._operations is not None:
+                await self._operations.close()
             self._pump.close()
             dispatcher.validation.close()
             if self._keys is not None:
@@ -277,6 +283,8 @@ class Gateway:
         self._backend.begin_hand_back(self.documents, dispatcher.rooms.document)
         if self._store is None:
             _tell_where_documents_are(config.engine)
+        if self._operations is not None:
+            log.info("operations are served", url=self._operations.url)
         self._upkeep.start()
 
     @property
@@ -291,6 +299,11 @@ class Gateway:
         host = self.config.server.host
         scheme = "ws" if self._certificates is None else "wss"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}{self.config.server.path}"
+
+    @property
+    def operations_url(self) -> str | None:
+        """Where the operations port is; None: there is none."""
+        return None if self._operations is None else self._operations.url
 
     @property
     def connection_count(self) -> int:
@@ -355,6 +368,17 @@ class Gateway:
             raise StoreError(error.message) from error
         return engine if self._revocations is None else replace(engine, revocations=self._revocations)
 
+    async def _listen(self) -> asyncio.Server:
+        server = self.config.server
+        try:
+            # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
+            return await asyncio.get_running_loop().create_server(
+                self._reception, server.host, server.port, backlog=_ACCEPT_BACKLOG
+            )
+        except OSError as error:
+            error.filename = f"{server.host}:{server.port}"
+            raise
+
     def _committed(self, room: Room, mark: str, entries: Sequence[Committed]) -> None:
         if self._cluster is not None:
             self._cluster.committed(room, mark, entries)
@@ -393,6 +417,8 @@ class Gateway:
         await self._backend.close(deadline.left)
         self._tasks.run(self._engine.close())
         await self._tasks.end(max(deadline.left, _STORE_CLOSES))
+        if self._operations is not None:
+            await self._operations.close()
         self._closed.set()
 
     async def _stop_listening(self) -> None:

@@ -1,0 +1,59 @@
+"""The operations port: what those who run a gateway ask it over HTTP, at an address of its own.
+
+It is kept off the port that clients use: what is told here is nobody's business outside, a balancer that asks whether
+the gateway is ready shall not queue behind clients, and a gateway that takes no more clients has to say so somewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+
+from fastcollab.config import OpsConfig
+
+#: How long (s) a request that is under way has when the port is closed.
+_LAST_REQUESTS = 1.0
+
+
+class OperationsPort:
+    """`faults` says what keeps the gateway from serving as it should; nothing: it is ready."""
+
+    def __init__(self, config: OpsConfig, *, faults: Callable[[], Sequence[str]]) -> None:
+        self._config = config
+        self._faults = faults
+        application = web.Application()
+        application.router.add_get("/health/live", self._live)
+        application.router.add_get("/health/ready", self._ready)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=_LAST_REQUESTS, keepalive_timeout=75.0
+        )
+
+    async def start(self) -> None:
+        """Raises OSError, which names the address as what it is about (`filename`)."""
+        host, port = self._config.host, self._config.port
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            error.filename = f"{host}:{port}"
+            raise
+
+    async def close(self) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """Where it is, once it has been started."""
+        host, port = self._runner.addresses[0][:2]
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    async def _live(self, _request: web.Request) -> web.Response:
+        """Whoever can answer lives."""
+        return web.json_response({"status": "live"})
+
+    async def _ready(self, _request: web.Request) -> web.Response:
+        faults = list(self._faults())
+        status = "not ready" if faults else "ready"
+        return web.json_response({"status": status, "faults": faults}, status=503 if faults else 200)
