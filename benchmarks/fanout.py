@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fastcollab.bench.connect import LoadError
-from fastcollab.bench.load import LoadOptions, run_load
+from fastcollab.bench.load import BARE_RELAY, LoadOptions, run_load
 from fastcollab.bench.report import LoadReport
 from fastcollab.bench.server import Cores, server_process
 
@@ -94,7 +94,7 @@ def load_options(contender: Contender, rooms: int, members: int, seconds: float)
         return
     with server_process(contender.command, core=Cores.available().server) as (pid, line):
         url = f"ws://{line.split()[-1]}"
-        yield LoadOptions(rooms, members, seconds=seconds, url=url, server_pid=pid, bare=True)
+        yield LoadOptions(rooms, members, seconds=seconds, urls=[url], server_pids=[pid], peer=BARE_RELAY)
 
 
 def measure(name: str, contender: Contender, shape: str, seconds: float) -> LoadReport:

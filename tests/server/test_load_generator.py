@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from fastcollab.bench._load import Fleet
 from fastcollab.bench.cli import load
 from fastcollab.bench.connect import Dial, LoadError, open_connections
-from fastcollab.bench.load import IdleOptions, LoadOptions, run_idle, run_load
+from fastcollab.bench.load import BARE_RELAY, IdleOptions, LoadOptions, run_idle, run_load
 from fastcollab.bench.server import server_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the generator needs epoll")
@@ -35,7 +35,7 @@ def test_a_bare_relay_delivers_everything_in_the_end(command: Callable[[], list[
     with server_process(command()) as (pid, line):
         url = f"ws://{line.split()[-1]}"
         times = {"hz": 30, "seconds": 0.5, "warmup": 0.2, "drain": 20}
-        report = run_load(LoadOptions(2, 5, **times, burst=burst, bare=True, url=url, server_pid=pid))
+        report = run_load(LoadOptions(2, 5, **times, burst=burst, peer=BARE_RELAY, urls=[url], server_pids=[pid]))
     assert report.sound, report.as_json()
     assert report.deliveries > 0
     assert report.updates_sent > 0
@@ -116,6 +116,8 @@ def test_the_command_prints_json_and_a_table() -> None:
         (["--url", "ws://127.0.0.1:1/ws", "--secret", "s" * 32], "cannot connect"),
         (["--url", "ws://127.0.0.1:1/ws"], "secret"),
         (["--idle", "5", "--url", "ws://127.0.0.1:1/ws", "--secret", "s" * 32], "server_pid"),
+        (["--idle", "5", "--url", "ws://127.0.0.1:1/ws", "--url", "ws://127.0.0.1:2/ws"], "one gateway"),
+        (["--members", "2", *["--url", "ws://127.0.0.1:1/ws"] * 3, "--secret", "s" * 32], "spread"),
     ],
 )
 def test_what_the_command_cannot_do_is_one_line(arguments: list[str], message: str) -> None:

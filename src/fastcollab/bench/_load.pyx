@@ -26,6 +26,10 @@ the grid; and what arrives waits up to 0.2 ms to be read together with what arri
 Connections that agreed to permessage-deflate are handed over with an inflater, and compress their cursors themselves,
 as browsers do.
 
+Members of a room may be spread over *nodes*, servers that tell each other: by turns, in the order of their places. A
+delivery is then *within* a node or *across* two, and timed as such too. A server of another protocol may want a text
+message before each cursor, which is sent with it in one piece (``preamble``).
+
 The clock is CLOCK_MONOTONIC. Only Linux has epoll: elsewhere the module can be imported, and `Fleet` raises.
 """
 
@@ -66,6 +70,7 @@ cdef enum:
     CURSOR_SIZE_SHORT = 18      # without a viewport
     FRAME_SIZE = FRAME_HEADER + CURSOR_SIZE
     FRAME_MAX = FRAME_SIZE + CURSOR_SIZE // 8 + 4    # compressed
+    PREAMBLE_MAX = 125          # of its text
     CONTROL_MAX = 125
     BATCH_HEADER = 8
     RECORD_SIZE = 24
@@ -107,10 +112,11 @@ cdef inline float scattered(uint32_t number) noexcept nogil:
 cdef struct Member:
     int fd                      # -1: not attached, or the connection has ended
     uint32_t index              # in the fleet
+    uint32_t node               # where it is connected
     uint32_t sent               # the sequence number of its last update
     size_t unsent               # bytes at the end of `frame` that the socket has not taken yet
     uint8_t cursor[CURSOR_SIZE]
-    uint8_t frame[FRAME_MAX]    # the cursor as a masked frame, ready to send
+    uint8_t frame[FRAME_HEADER + PREAMBLE_MAX + FRAME_MAX]    # the cursor as a masked frame, ready to send
     size_t frame_size
     bint compresses
     uint8_t *partial            # an incomplete frame, as received
@@ -122,7 +128,8 @@ cdef class Fleet:
     """``rooms × members`` connections that send cursors at `hz` and check what they receive.
 
     A member's index is ``room * members + its place in the room``, its user id in the binary frames is
-    `first_user` plus that index. Connections are handed over open, upgraded and joined, with `attach`; the
+    `first_user` plus that index. It is connected to node ``place % nodes``. Before each cursor goes the text message
+    `preamble`, if it is not empty. Connections are handed over open, upgraded and joined, with `attach`; the
     file descriptors stay the caller's to close. Then, in this order: `drive` to warm up, `start_measuring`,
     `drive`, `drain`.
 
@@ -132,6 +139,7 @@ cdef class Fleet:
     cdef readonly uint32_t rooms
     cdef readonly uint32_t members
     cdef readonly uint32_t first_user
+    cdef readonly uint32_t nodes
     cdef readonly double hz
 
     cdef readonly uint64_t sent                 # updates sent
@@ -147,6 +155,8 @@ cdef class Fleet:
     cdef readonly uint64_t malformed            # messages that break the protocol
     cdef readonly uint64_t disconnects          # connections that ended before the run did
     cdef readonly Histogram latency             # microseconds, of updates sent since measuring began
+    cdef readonly Histogram latency_within      # of these, of members at the same node, if there are several
+    cdef readonly Histogram latency_across      # … and of members at another
     cdef readonly Histogram lateness            # microseconds, from when a frame was due to when it was sent
 
     cdef Member *_members
@@ -158,6 +168,7 @@ cdef class Fleet:
     cdef int64_t _until_ns
     cdef double _period_ns
     cdef double _grid_ns
+    cdef size_t _lead                           # bytes of a frame before those of the cursor
     cdef uint64_t _slot                         # number of the next update of the fleet
     cdef uint32_t _measure_from_us
     cdef uint8_t _excerpts[EXCERPTS][EXCERPT_SIZE]
@@ -167,7 +178,8 @@ cdef class Fleet:
     cdef size_t _close_code_count
     cdef list _inflaters                        # by member; None: compression was not agreed upon
 
-    def __cinit__(self, rooms: int, members: int, hz: float, first_user: int, grid: float = 0.001) -> None:
+    def __cinit__(self, rooms: int, members: int, hz: float, first_user: int, grid: float = 0.001,
+                  nodes: int = 1, preamble: bytes = b"") -> None:
         cdef uint32_t index
         self._poller = -1
         if rooms < 1 or members < 1 or rooms * members > 100_000 or rooms * members * members > 100_000_000:
@@ -178,13 +190,19 @@ cdef class Fleet:
             raise ValueError(f"the grid must be at least a microsecond and at most a period of {1 / hz} s, not {grid}")
         if not 0 <= first_user <= 0xFFFFFFFF - rooms * members:
             raise ValueError(f"user ids from {first_user} on do not fit into 32 bits")
+        if not 1 <= nodes <= members:
+            raise ValueError(f"rooms of {members} members cannot be spread over {nodes} nodes")
+        if len(preamble) > PREAMBLE_MAX:
+            raise ValueError(f"a preamble of {len(preamble)} bytes is too long: at most {PREAMBLE_MAX}")
         if not POLLER_AVAILABLE:
             raise OSError(f"the load generator needs epoll, which {sys.platform} does not have")
         self.rooms, self.members, self.hz, self.first_user = rooms, members, hz, first_user
         self._count = rooms * members
         self._period_ns = 1e9 / hz
         self._grid_ns = grid * 1e9
-        self.latency, self.lateness = Histogram(), Histogram()
+        self.nodes = nodes
+        self._lead = FRAME_HEADER + len(preamble) if preamble else 0
+        self._clear_histograms()
         self._members = <Member *> calloc(self._count, sizeof(Member))
         self._newest = <uint32_t *> calloc(<size_t> self._count * self.members, sizeof(uint32_t))
         self._inbox = <uint8_t *> malloc(MESSAGE_MAX + READ_SIZE)
@@ -196,7 +214,8 @@ cdef class Fleet:
         for index in range(self._count):
             self._members[index].fd = -1
             self._members[index].index = index
-            self._prepare_cursor(&self._members[index])
+            self._members[index].node = index % self.members % self.nodes
+            self._prepare_cursor(&self._members[index], preamble)
         self._inflaters = [None] * self._count
 
     def __dealloc__(self) -> None:
@@ -210,13 +229,24 @@ cdef class Fleet:
         if self._poller >= 0:
             os.close(self._poller)
 
-    cdef void _prepare_cursor(self, Member *member) noexcept nogil:
+    cdef int _prepare_cursor(self, Member *member, bytes preamble) except -1:
         cdef uint32_t key = (member.index + 1) * <uint32_t> 2654435761
-        memcpy(member.frame + 2, &key, 4)
+        cdef const uint8_t *text = preamble
+        if self._lead:
+            member.frame[0] = 0x80 | TEXT
+            member.frame[1] = 0x80 | <uint8_t> len(preamble)    # the key stays 0
+            memcpy(member.frame + FRAME_HEADER, text, len(preamble))
+        memcpy(member.frame + self._lead + 2, &key, 4)
         member.cursor[1] = TYPE_CURSOR
         put_field(member.cursor, 2, self.first_user + member.index)
         put_field(member.cursor, 18, bits_of(100.0))
         put_field(member.cursor, 22, bits_of(scattered(member.index)))
+        return 0
+
+    cdef int _clear_histograms(self) except -1:
+        self.latency, self.lateness = Histogram(), Histogram()
+        self.latency_within, self.latency_across = Histogram(), Histogram()
+        return 0
 
     # What the caller does.
 
@@ -236,6 +266,10 @@ cdef class Fleet:
         self._inflaters[index] = inflater
         self.feed(index, received)
 
+    def node_of(self, index: int) -> int:
+        """The node that member `index` is connected to."""
+        return self._member(index).node
+
     def feed(self, index: int, data: bytes) -> None:
         """Takes `data` for member `index` as if just received; ValueError if it is more than 256 KiB."""
         cdef const uint8_t[::1] view = data
@@ -252,9 +286,9 @@ cdef class Fleet:
             self._receive_ready(0)
 
     def start_measuring(self) -> None:
-        """From here on, updates count for `latency` and `lateness`."""
+        """From here on, updates count for the latencies and `lateness`."""
         self._measure_from_us = self._elapsed_us()
-        self.latency, self.lateness = Histogram(), Histogram()
+        self._clear_histograms()
 
     def drive(self, seconds: float) -> None:
         """Sends and receives for `seconds`, following on from the last call without a gap."""
@@ -385,7 +419,8 @@ cdef class Fleet:
 
     cdef void _frame_cursor(self, Member *member) noexcept nogil:
         """Writes the frame of the cursor; its key is in there already."""
-        cdef uint8_t *payload = member.frame + FRAME_HEADER
+        cdef uint8_t *frame = member.frame + self._lead
+        cdef uint8_t *payload = frame + FRAME_HEADER
         cdef size_t size = CURSOR_SIZE
         cdef size_t i
         if member.compresses:
@@ -393,10 +428,10 @@ cdef class Fleet:
         else:
             memcpy(payload, member.cursor, CURSOR_SIZE)
         for i in range(size):
-            payload[i] ^= member.frame[2 + (i & 3)]
-        member.frame[0] = 0x80 | BINARY | (COMPRESSED if member.compresses else 0)
-        member.frame[1] = 0x80 | <uint8_t> size
-        member.frame_size = FRAME_HEADER + size
+            payload[i] ^= frame[2 + (i & 3)]
+        frame[0] = 0x80 | BINARY | (COMPRESSED if member.compresses else 0)
+        frame[1] = 0x80 | <uint8_t> size
+        member.frame_size = self._lead + FRAME_HEADER + size
 
     cdef void _send_rest(self, Member *member) noexcept nogil:
         """Errors other than a full socket show up at the next recv."""
@@ -547,6 +582,7 @@ cdef class Fleet:
         cdef uint32_t place = u32_at(record, 0) - self.first_user - room_start
         cdef float x = f32_at(record, 4)
         cdef uint32_t sent_us = u32_at(record, 12)
+        cdef uint32_t took_us
         cdef uint32_t *newest
         if place >= self.members:
             self.foreign += 1
@@ -561,8 +597,16 @@ cdef class Fleet:
                 return
             newest[0] = <uint32_t> x
             self.delivered += 1
-            if sent_us >= self._measure_from_us:
-                self.latency.add(now_us - sent_us if now_us > sent_us else 0)
+            if sent_us < self._measure_from_us:
+                return
+            took_us = now_us - sent_us if now_us > sent_us else 0
+            self.latency.add(took_us)
+            if self.nodes == 1:
+                return
+            if place % self.nodes == member.node:
+                self.latency_within.add(took_us)
+            else:
+                self.latency_across.add(took_us)
 
     cdef void _take_text(self, View payload) noexcept nogil:
         cdef size_t kept

@@ -22,11 +22,16 @@ def load(
     plain: Annotated[bool, typer.Option("--plain", help="Speak fastcollab.v1, without batched frames.")] = False,
     compression: Annotated[bool, typer.Option("--compression", help="Offer permessage-deflate.")] = False,
     idle: Annotated[int, typer.Option(min=0, help="Weigh so many idle connections instead; 0: do not.")] = 0,
-    url: Annotated[str | None, typer.Option(help="Drive the gateway at this ws:// address.")] = None,
-    server_pid: Annotated[int | None, typer.Option(help="Process of that gateway, for its cost.")] = None,
+    url: Annotated[
+        list[str] | None,
+        typer.Option(help="Drive the gateway at this ws:// address; if repeated, rooms span these gateways."),
+    ] = None,
+    server_pid: Annotated[
+        list[int] | None, typer.Option(help="Process of that gateway, for its cost; repeated, they are added up.")
+    ] = None,
     secret: Annotated[
         str | None,
-        typer.Option(envvar="FASTCOLLAB_AUTH__SECRET", help="Secret that signs tokens for that gateway."),
+        typer.Option(envvar="FASTCOLLAB_AUTH__SECRET", help="Secret that signs tokens for these gateways."),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -35,11 +40,15 @@ def load(
     Without --url a gateway is started for it. The exit status is 1 if an update was lost or anything went
     wrong.
     """
-    target_secret = secret if url is not None else None
+    urls, pids = url or [], server_pid or []
+    target_secret = secret if urls else None
     report: LoadReport | IdleReport
     try:
         if idle:
-            report = run_idle(IdleOptions(idle, url=url, server_pid=server_pid, secret=target_secret))
+            if max(len(urls), len(pids)) > 1:
+                raise ValueError("idle connections are weighed at one gateway")
+            one_url, one_pid = next(iter(urls), None), next(iter(pids), None)
+            report = run_idle(IdleOptions(idle, one_url, one_pid, target_secret))
         else:
             report = run_load(
                 LoadOptions(
@@ -51,8 +60,8 @@ def load(
                     burst=burst,
                     plain=plain,
                     compression=compression,
-                    url=url,
-                    server_pid=server_pid,
+                    urls=urls,
+                    server_pids=pids,
                     secret=target_secret,
                 )
             )

@@ -37,21 +37,11 @@ class LoadError(RuntimeError):
     """A load run could not be set up, or its server broke the protocol before the run began."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dial:
-    """One connection to open.
-
-    Without a token the server is a bare relay, whose path names the room. With one it is a gateway, which has
-    to say `connected` for the user with this number; then the connection joins `room`, if there is one.
-    """
-
-    path: str
-    token: str | None = None
-    number: int = 0
-    room: str | None = None
+#: Sends bytes over the connection.
+Sending = Callable[[bytes], None]
 
 
-class _Inbox:
+class Inbox:
     """What was received and not yet used. Its generators yield while they wait for more."""
 
     def __init__(self) -> None:
@@ -83,6 +73,26 @@ class _Inbox:
         return first, (yield from self.take(size))
 
 
+#: What is said on a connection to a server of another protocol, from the upgrade to the room.
+Greeting = Callable[[Inbox, Sending], Generator[None, None, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """One connection to open.
+
+    With a token the server is a gateway, which has to say `connected` for the user with this number; then the
+    connection joins `room`, if there is one. Without one it is another server, which is spoken to as `greeting` says; a
+    bare relay needs no words, since its path names the room.
+    """
+
+    path: str
+    token: str | None = None
+    number: int = 0
+    room: str | None = None
+    greeting: Greeting | None = None
+
+
 def masked_frame(first: int, payload: bytes) -> bytes:
     """A client's frame. The masking key is 0: what is measured is not hidden from proxies."""
     size = len(payload)
@@ -106,8 +116,8 @@ def _conversation(
     dial: Dial,
     host: str,
     subprotocol: str,
-    inbox: _Inbox,
-    send: Callable[[bytes], None],
+    inbox: Inbox,
+    send: Sending,
     without_history: Inflater | None,
 ) -> Generator[None, None, None]:
     key = base64.b64encode(os.urandom(16))
@@ -132,6 +142,8 @@ def _conversation(
     if " 101" not in status or headers.get("sec-websocket-accept") != accept:
         raise LoadError(f"the server refused the upgrade: {status}")
     if dial.token is None:
+        if dial.greeting is not None:
+            yield from dial.greeting(inbox, send)
         return
     if headers.get("sec-websocket-protocol") != subprotocol:
         raise LoadError(f"the server does not speak {subprotocol}")
@@ -154,7 +166,7 @@ def _conversation(
         yield from _await_message(inbox, "room_joined")
 
 
-def _await_message(inbox: _Inbox, kind: str) -> Generator[None, None, dict[str, object]]:
+def _await_message(inbox: Inbox, kind: str) -> Generator[None, None, dict[str, object]]:
     """The payload of the next message of this type; those about others who join are passed over."""
     while True:
         first, content = yield from inbox.frame()
@@ -217,7 +229,7 @@ def open_connections(
 
         def start(index: int, dial: Dial) -> None:
             connection = _connect(address, f"127.0.0.{1 + index % _LOOPBACK_ADDRESSES}" if local else None)
-            inbox = _Inbox()
+            inbox = Inbox()
             conversation = _conversation(dial, host, subprotocol, inbox, connection.sendall, without_history)
             state = (index, inbox, conversation, time.monotonic() + timeout)
             selector.register(connection, selectors.EVENT_WRITE, state)

@@ -1,7 +1,8 @@
 """The load generator: a server, a fleet of members who move their cursors, and a report of what arrived.
 
-`run_load` starts a gateway of its own, or drives one that is running, or a bare relay. Server and generator
-are kept on different cores where there are two, so that neither takes the other's time. The order of a run:
+`run_load` starts a gateway of its own, or drives one that is running, or several whose rooms span them, or servers that
+are no gateways. Server and generator are kept on different cores where there are two, so that neither takes the other's
+time. The order of a run:
 
 1. connections are opened and join their rooms;
 2. warm-up: everybody sends, nothing is measured;
@@ -16,8 +17,8 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,23 @@ _IDLE_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """What speaks another protocol than the gateway, but passes the same cursors on.
+
+    `dial` says how to get into the room of a number, and `preamble` is the text message that has to go before each
+    cursor, if there is one. Nobody asks for tokens.
+    """
+
+    name: str
+    dial: Callable[[int], Dial]
+    preamble: bytes = b""
+
+
+#: Forwards what it gets to all whose path is the same.
+BARE_RELAY = Peer("bare", lambda room: Dial(f"/room/{room}"))
+
+
+@dataclass(frozen=True, slots=True)
 class LoadOptions:
     """What `run_load` does. ValueError, naming the field, if a value makes no sense.
 
@@ -48,11 +66,12 @@ class LoadOptions:
         speak ``fastcollab.v1``, with a WebSocket message for each update, instead of ``fastcollab.v1.batch``.
     `compression`
         offer permessage-deflate, and compress cursors where it is agreed upon.
-    `url`, `server_pid`, `secret`
-        drive a server that is running, instead of starting a gateway: its ``ws://`` address, its process (for
-        its cost; it has to be on this machine), and the secret that signs tokens for it.
-    `bare`
-        the server at `url` is no gateway: the path ``/room/<n>`` names the room, and nobody asks for tokens.
+    `urls`, `server_pids`, `secret`
+        drive servers that are running, instead of starting a gateway: their ``ws://`` addresses, over which the members
+        of each room are spread by turns, their processes (for their cost, which is told in one sum; they have to be on
+        this machine), and the secret that signs tokens for them.
+    `peer`
+        the servers at `urls` are no gateways, but these.
     `config`
         settings of the gateway that is started, by section: ``{"fanout": {"min_interval_ms": 5.0}}``.
     """
@@ -67,10 +86,10 @@ class LoadOptions:
     burst: bool = False
     plain: bool = False
     compression: bool = False
-    url: str | None = None
-    server_pid: int | None = None
+    urls: Sequence[str] = ()
+    server_pids: Sequence[int] = ()
     secret: str | None = None
-    bare: bool = False
+    peer: Peer | None = None
     config: ConfigSections = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -80,10 +99,12 @@ class LoadOptions:
             raise ValueError(f"hz: above 0 and at most 10,000, not {self.hz}")
         if not (self.seconds > 0 and self.warmup >= 0 and self.drain >= 0):
             raise ValueError("seconds, warmup and drain: seconds above 0, the others not below")
-        if self.bare and self.url is None:
-            raise ValueError("bare: a bare relay needs a url")
-        if self.url is not None and not self.bare and self.secret is None:
+        if self.peer is not None and not self.urls:
+            raise ValueError("urls: a server that is no gateway is not started")
+        if self.urls and self.peer is None and self.secret is None:
             raise ValueError("secret: tokens for the gateway at the url have to be signed")
+        if len(self.urls) > self.members:
+            raise ValueError(f"urls: {self.members} members cannot be spread over {len(self.urls)}")
 
     @property
     def subprotocol(self) -> str:
@@ -107,30 +128,46 @@ class IdleOptions:
             raise ValueError("server_pid and secret: both are needed to weigh connections to the server at the url")
 
 
-def run_load(options: LoadOptions) -> LoadReport:
-    """Drives a server as `options` say. LoadError if it cannot be started, reached, or be spoken to."""
+def run_load(options: LoadOptions, while_measured: AbstractContextManager[object] | None = None) -> LoadReport:
+    """Drives a server as `options` say. LoadError if it cannot be started, reached, or be spoken to.
+
+    `while_measured` is entered when the measured time begins, and left when it ends.
+    """
     count = options.rooms * options.members
     raise_file_limit(count + 256)
     cores = Cores.available()
     grid = 1 / options.hz if options.burst else min(options.grid, 1 / options.hz)
-    fleet = Fleet(options.rooms, options.members, options.hz, FIRST_USER, grid)
+    preamble = options.peer.preamble if options.peer is not None else b""
+    nodes = max(1, len(options.urls))
+    fleet = Fleet(options.rooms, options.members, options.hz, FIRST_USER, grid, nodes, preamble)
     with ExitStack() as cleanup:
-        server = cleanup.enter_context(_server(options, _load_config(options), cores.server))
+        if options.urls:
+            servers = [Server.at(url, None, options.secret) for url in options.urls]
+            pids = options.server_pids
+        else:
+            servers = [cleanup.enter_context(gateway(_load_config(options), core=cores.server))]
+            pids = [server.pid for server in servers if server.pid is not None]
         cleanup.enter_context(pinned(cores.generator))
+        for node, server in enumerate(servers):
+            _connect(fleet, server, [index for index in range(count) if fleet.node_of(index) == node], options, cleanup)
+        return _measure(fleet, pids, options, while_measured or nullcontext())
 
-        def attach(index: int, connection: socket.socket, received: bytes, inflater: Inflater | None) -> None:
-            cleanup.callback(close_politely, connection)
-            fleet.attach(index, connection.fileno(), received, inflater)
 
-        open_connections(
-            (server.host, server.port),
-            [_member_dial(server, index, index // options.members) for index in range(count)],
-            subprotocol=options.subprotocol,
-            on_open=attach,
-            compression=options.compression,
-            while_waiting=fleet.poll,
-        )
-        return _measure(fleet, server.pid, options)
+def _connect(fleet: Fleet, server: Server, members: Sequence[int], options: LoadOptions, cleanup: ExitStack) -> None:
+    """Connects these members of the fleet to the server; `cleanup` closes their connections."""
+
+    def attach(turn: int, connection: socket.socket, received: bytes, inflater: Inflater | None) -> None:
+        cleanup.callback(close_politely, connection)
+        fleet.attach(members[turn], connection.fileno(), received, inflater)
+
+    open_connections(
+        (server.host, server.port),
+        [_member_dial(options.peer, server, index, index // options.members) for index in members],
+        subprotocol=options.subprotocol,
+        on_open=attach,
+        compression=options.compression,
+        while_waiting=fleet.poll,
+    )
 
 
 def run_idle(options: IdleOptions) -> IdleReport:
@@ -139,7 +176,7 @@ def run_idle(options: IdleOptions) -> IdleReport:
     cores = Cores.available()
     connections: list[socket.socket] = []
     with ExitStack() as cleanup:
-        server = cleanup.enter_context(_server(options, options.config, cores.server))
+        server = cleanup.enter_context(_idle_server(options, cores.server))
         cleanup.enter_context(pinned(cores.generator))
         assert server.pid is not None  # IdleOptions and gateway() see to it.
 
@@ -173,9 +210,9 @@ def _load_config(options: LoadOptions) -> ConfigSections:
 
 
 @contextmanager
-def _server(options: LoadOptions | IdleOptions, config: ConfigSections, core: int | None) -> Iterator[Server]:
+def _idle_server(options: IdleOptions, core: int | None) -> Iterator[Server]:
     if options.url is None:
-        with gateway(config, core=core) as server:
+        with gateway(options.config, core=core) as server:
             yield server
         return
     yield Server.at(options.url, options.server_pid, options.secret)
@@ -187,8 +224,8 @@ def _dial(server: Server, index: int, room: str | None) -> Dial:
     return Dial(server.path, jwt.encode(claims, server.secret or "", "HS256"), number, room)
 
 
-def _member_dial(server: Server, index: int, room: int) -> Dial:
-    return _dial(server, index, f"load-{room}") if server.secret is not None else Dial(f"/room/{room}")
+def _member_dial(peer: Peer | None, server: Server, index: int, room: int) -> Dial:
+    return _dial(server, index, f"load-{room}") if peer is None else peer.dial(room)
 
 
 def _has_ended(connection: socket.socket) -> bool:
@@ -203,27 +240,34 @@ def _has_ended(connection: socket.socket) -> bool:
     return True
 
 
-def _measure(fleet: Fleet, pid: int | None, options: LoadOptions) -> LoadReport:
+def _measure(
+    fleet: Fleet, pids: Sequence[int], options: LoadOptions, while_measured: AbstractContextManager[object]
+) -> LoadReport:
     fleet.drive(options.warmup)
     fleet.start_measuring()
-    meter = _CostMeter(pid) if pid is not None else None
-    delivered, own_cpu, began = fleet.delivered, time.process_time(), time.monotonic()
-    fleet.drive(options.seconds)
-    drained = fleet.drain(options.drain)
-    seconds, own_cpu = time.monotonic() - began, time.process_time() - own_cpu
-    deliveries = fleet.delivered - delivered
-    cost = meter.read(seconds, deliveries) if meter is not None else None
+    with while_measured:
+        meter = _CostMeter(pids) if pids else None
+        delivered, own_cpu, began = fleet.delivered, time.process_time(), time.monotonic()
+        fleet.drive(options.seconds)
+        drained = fleet.drain(options.drain)
+        seconds, own_cpu = time.monotonic() - began, time.process_time() - own_cpu
+        deliveries = fleet.delivered - delivered
+        cost = meter.read(seconds, deliveries) if meter is not None else None
+    spread = fleet.nodes > 1
     return LoadReport(
         rooms=fleet.rooms,
         members=fleet.members,
         hz=fleet.hz,
-        protocol="bare" if options.bare else options.subprotocol,
+        nodes=fleet.nodes,
+        protocol=options.peer.name if options.peer is not None else options.subprotocol,
         burst=options.burst,
         seconds=seconds,
         drain_seconds=drained,
         deliveries=deliveries,
         deliveries_per_second=deliveries / seconds,
         latency_ms=Percentiles.of(fleet.latency),
+        latency_within_ms=Percentiles.of(fleet.latency_within) if spread else None,
+        latency_across_ms=Percentiles.of(fleet.latency_across) if spread else None,
         updates_sent=fleet.sent,
         coalesced_or_lost=fleet.expected - fleet.delivered,
         finals_missing=fleet.finals_missing(),
@@ -243,25 +287,33 @@ def _measure(fleet: Fleet, pid: int | None, options: LoadOptions) -> LoadReport:
 
 
 class _CostMeter:
-    """What a process uses from the meter's creation to its reading."""
+    """What processes use together from the meter's creation to its reading."""
 
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._memory = Memory.of(pid)
-        self._user, self._system = user_and_system_seconds(pid)
-        self._wait = wait_seconds(pid)
-        self._cpu = cpu_seconds(pid)
+    def __init__(self, pids: Sequence[int]) -> None:
+        self._pids = pids
+        self._memory = self._memory_now()
+        self._user, self._system = self._user_and_system()
+        self._wait = sum(map(wait_seconds, pids))
+        self._cpu = sum(map(cpu_seconds, pids))
 
     def read(self, seconds: float, deliveries: int) -> ServerCost:
-        cpu = cpu_seconds(self._pid) - self._cpu
-        user, system = user_and_system_seconds(self._pid)
+        cpu = sum(map(cpu_seconds, self._pids)) - self._cpu
+        user, system = self._user_and_system()
         return ServerCost(
             cpu_seconds=cpu,
             user_seconds=user - self._user,
             system_seconds=system - self._system,
             cpu_share=cpu / seconds,
-            wait_share=(wait_seconds(self._pid) - self._wait) / seconds,
+            wait_share=(sum(map(wait_seconds, self._pids)) - self._wait) / seconds,
             cpu_us_per_delivery=cpu / deliveries * 1e6 if deliveries else None,
             memory_before=self._memory,
-            memory_after=Memory.of(self._pid),
+            memory_after=self._memory_now(),
         )
+
+    def _user_and_system(self) -> tuple[float, float]:
+        user, system = zip(*map(user_and_system_seconds, self._pids), strict=True)
+        return sum(user), sum(system)
+
+    def _memory_now(self) -> Memory:
+        each = [Memory.of(pid) for pid in self._pids]
+        return Memory(sum(it.rss for it in each), sum(it.pss for it in each), sum(it.private for it in each))

@@ -28,7 +28,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class ServerCost:
-    """What the server used while it was measured; user and system time are to the clock tick."""
+    """What the server, or all servers together, used while measured; user and system time are to the clock tick."""
 
     cpu_seconds: float
     user_seconds: float
@@ -52,6 +52,7 @@ class LoadReport:
     rooms: int
     members: int
     hz: float
+    nodes: int  # servers over which the members of each room were spread
     protocol: str
     burst: bool
     seconds: float  # measured time
@@ -59,6 +60,8 @@ class LoadReport:
     deliveries: int
     deliveries_per_second: float
     latency_ms: Percentiles
+    latency_within_ms: Percentiles | None  # of these, between members at one server; None: there is but one
+    latency_across_ms: Percentiles | None  # … and from one server to another
     updates_sent: int
     coalesced_or_lost: int  # updates times (members - 1), less deliveries
     finals_missing: int  # pairs of members whose last update did not arrive
@@ -90,16 +93,22 @@ class LoadReport:
         table = Table(
             "",
             "",
-            title=f"{self.rooms} × {self.members} members at {self.hz:g} Hz, {self.protocol}",
+            title=f"{self.rooms} × {self.members} members at {self.hz:g} Hz, {self.protocol}"
+            + (f", over {self.nodes} nodes" if self.nodes > 1 else ""),
             show_header=False,
         )
-        latency, lateness = self.latency_ms, self.lateness_ms
+        lateness = self.lateness_ms
         table.add_row("measured", f"{self.seconds:.2f} s, {self.drain_seconds:.3f} s of it after the last update")
         table.add_row("deliveries", f"{self.deliveries:,}, {self.deliveries_per_second:,.0f} a second")
-        table.add_row(
-            "latency",
-            f"p50 {latency.p50:.2f}  p90 {latency.p90:.2f}  p99 {latency.p99:.2f}  max {latency.max:.2f} ms",
-        )
+        latencies = {
+            "latency": self.latency_ms,
+            "… within a node": self.latency_within_ms,
+            "… across nodes": self.latency_across_ms,
+        }
+        for name, each in latencies.items():
+            if each is not None:
+                times = f"p50 {each.p50:.2f}  p90 {each.p90:.2f}  p99 {each.p99:.2f}  max {each.max:.2f} ms"
+                table.add_row(name, times)
         if self.server is not None:
             cost = self.server
             if cost.cpu_us_per_delivery is not None:

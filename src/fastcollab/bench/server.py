@@ -123,7 +123,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 class Server:
     """A server that is driven: where it listens, its process if that is known, and how it is spoken to.
 
-    `secret` signs tokens for a gateway; without one, the server is a bare relay with a path for each room.
+    `secret` signs tokens for a gateway; a server of another kind needs none.
     """
 
     host: str
@@ -131,6 +131,10 @@ class Server:
     path: str = "/ws"
     pid: int | None = None
     secret: str | None = None
+
+    @property
+    def url(self) -> str:
+        return f"ws://{self.host}:{self.port}{self.path}"
 
     @classmethod
     def at(cls, url: str, pid: int | None, secret: str | None) -> Server:
@@ -143,8 +147,10 @@ class Server:
 
 @contextmanager
 def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Server]:
-    """A gateway of its own on a free port, with a secret of its own, documents in memory, and `config` besides."""
-    secret = secrets.token_hex(32)
+    """A gateway of its own on a free port, with a secret of its own, documents in memory, and `config` instead or
+    besides.
+    """
+    secret = str(config.get("auth", {}).get("secret", secrets.token_hex(32)))
     own: ConfigSections = {
         "server": {"host": "127.0.0.1", "port": 0},
         "auth": {"secret": secret},

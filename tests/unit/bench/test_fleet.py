@@ -256,6 +256,42 @@ def test_latency_counts_updates_sent_since_measuring_began(
     assert 30_000 <= fleet.latency.maximum < 5_000_000
 
 
+def test_deliveries_within_a_node_and_across_nodes_are_timed_apart(pair: tuple[socket.socket, socket.socket]) -> None:
+    fleet = Fleet(2, 5, 60.0, FIRST_USER, nodes=2)
+    assert [fleet.node_of(index) for index in range(10)] == [0, 1, 0, 1, 0, 0, 1, 0, 1, 0]
+    fleet.attach(0, pair[0].fileno())
+    fleet.drive(0.05)
+    for receiver, sender in ((0, 2), (0, 4), (0, 1), (1, 3), (1, 2), (6, 8)):
+        room = receiver // 5
+        fleet.feed(receiver, server_frame(batch(record(sender % 5, 1, sent_us=40_000, room=room, members=5))))
+    assert (fleet.foreign, fleet.latency.count) == (0, 6)
+    assert (fleet.latency_within.count, fleet.latency_across.count) == (4, 2)
+    fleet.start_measuring()
+    assert (fleet.latency_within.count, fleet.latency_across.count) == (0, 0)
+
+
+def test_at_one_node_nothing_is_timed_apart(fleet: Fleet) -> None:
+    fleet.feed(0, server_frame(batch(record(1, 1))))
+    assert (fleet.latency.count, fleet.latency_within.count, fleet.latency_across.count) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("text", [b"2", b"x" * 125])
+def test_a_preamble_goes_before_each_cursor(pair: tuple[socket.socket, socket.socket], text: bytes) -> None:
+    ours, theirs = pair
+    fleet = Fleet(1, 2, 60.0, FIRST_USER, preamble=text)
+    fleet.attach(1, ours.fileno())
+    fleet.drive(0.1)
+    data = theirs.recv(10_000)
+    size = 6 + len(text) + 32
+    assert len(data) == fleet.sent * size == 6 * size
+    for number in range(6):
+        frames = data[number * size : (number + 1) * size]
+        assert frames[:-32] == bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text
+        assert frames[-32:-30] == b"\x82\x9a"
+        payload = bytes(byte ^ frames[-30 + i % 4] for i, byte in enumerate(frames[-26:]))
+        assert struct.unpack(">HIf", payload[:10]) == (1, FIRST_USER + 1, number + 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -269,6 +305,9 @@ def test_latency_counts_updates_sent_since_measuring_began(
         ((1, 3, 60.0, -1), "32 bits"),
         ((1, 3, 60.0, 1, 0.0), "grid"),
         ((1, 3, 60.0, 1, 0.02), "grid"),
+        ((1, 3, 60.0, 1, 0.001, 0), "nodes"),
+        ((1, 3, 60.0, 1, 0.001, 4), "nodes"),
+        ((1, 3, 60.0, 1, 0.001, 1, bytes(126)), "preamble"),
     ],
 )
 def test_refused_fleets(arguments: tuple[int, int, float, int], message: str) -> None:
