@@ -110,6 +110,12 @@ class Attendance:
             if not persons:
                 del self._entered[room_id]
 
+    def dropped(self) -> None:
+        """The other nodes have taken all for gone who take part here: who is still there when a room is declared again,
+        is told of again.
+        """
+        self._entered.clear()
+
     def _person(self, room_id: str, user_id: str) -> Person | None:
         """The user, if it takes part here."""
         room = self._live(room_id)
@@ -117,10 +123,10 @@ class Attendance:
         return participant.person if participant is not None and participant.here else None
 
     def _forget(self, room_id: str, user_id: str) -> None:
-        entered = self._entered[room_id]
-        del entered[user_id]
+        entered = self._entered.get(room_id, {})
+        entered.pop(user_id, None)
         if not entered:
-            del self._entered[room_id]
+            self._entered.pop(room_id, None)
 
     def _lock(self, room_id: str) -> asyncio.Lock:
         return self._locks.setdefault(room_id, asyncio.Lock())

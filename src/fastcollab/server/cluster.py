@@ -366,6 +366,7 @@ class Cluster:
             self._relay.forget_node(bytes.fromhex(node))
         if not beat.held:
             log.warning("this node had been taken for dead")
+            self._attendance.dropped()
             self._reconciler.doubt(self._rooms)
             self._run(self._restore())
 

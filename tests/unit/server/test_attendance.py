@@ -181,3 +181,27 @@ async def test_another_name_is_entered_and_told(node: Node) -> None:
     await node.settled()
     assert node.rosters.persons == {"ada": renamed}
     assert node.told[-1] == Joined("plans", renamed)
+
+
+async def test_who_was_dropped_with_the_node_is_told_of_again(node: Node) -> None:
+    """The others may have read the roster before this node had declared it again."""
+    assert node.room is not None
+    enter(node.room, session_of("ada"))
+    await node.attendance.declare("plans")
+    await node.attendance.declare("plans")
+    assert node.told == [Joined("plans", ADA)]
+    node.attendance.dropped()
+    await node.attendance.declare("plans")
+    assert node.told == [Joined("plans", ADA)] * 2
+
+
+async def test_who_leaves_while_the_node_is_dropped_is_taken_out(node: Node) -> None:
+    await node.attendance.enter("plans", ADA, 5)
+    node.rosters.gate.clear()
+    node.attendance.settle("plans", "ada")
+    await asyncio.sleep(0)
+    node.attendance.dropped()
+    node.rosters.gate.set()
+    await node.settled()
+    assert node.rosters.persons == {}
+    assert node.told[-1] == Parted("plans", "ada")
