@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test attacks conformance simulate durability twins fuzz sanitize lint bench clean
+.PHONY: help setup run test attacks conformance simulate durability chaos twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -39,6 +39,10 @@ attacks: setup  ## every attack of the threat model, and what others notice of i
 
 durability: setup  ## a gateway on a file, killed a hundred times while people write
 	DURABILITY_KILLS=$${DURABILITY_KILLS:-100} $(BIN)/python -m pytest -s tests/durability
+
+# CHAOS_SEEDS="1 2 3", and CHAOS_SCENARIOS for those that have one of these in their name: "killed,full".
+chaos: setup  ## three gateways and a Redis under every fault, with several seeds
+	$(BIN)/python -m tests.chaos
 
 twins: setup  ## 200,000 cases a document type against the published packages
 	FASTCOLLAB_TWIN_CASES=$${FASTCOLLAB_TWIN_CASES:-200000} $(BIN)/python -m pytest tests/twins

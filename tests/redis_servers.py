@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -59,15 +60,15 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 def free_port() -> int:
-    """A port that nobody listens on, nor on the one 10,000 above, which a Cluster uses."""
+    """A port that nobody listens on, nor on the one 10,000 above, which a Cluster uses. Both are below those that the
+    system gives to connections, so that none has taken it when it is listened on some time later.
+    """
     while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            if port < 55_000:
-                with contextlib.suppress(OSError):
-                    second.bind(("127.0.0.1", port + 10_000))
-                    return port
+        port = 10_000 + secrets.randbelow(12_000)
+        with socket.socket() as first, socket.socket() as second, contextlib.suppress(OSError):
+            first.bind(("127.0.0.1", port))
+            second.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 class _Running:
@@ -282,8 +283,24 @@ class RedisSentinel(_Running):
                     return False
 
         wait_until(begin)
+        self._replica_takes_over()
+        self._link_replica()
+
+    def kill_master(self) -> None:
+        """Returns when the replica has taken its place; there is none then, until :meth:`restart_replica`."""
+        self.master.kill()
+        self._replica_takes_over()
+
+    def restart_replica(self) -> None:
+        """Has the server that was killed start again, as the replica of the other one."""
+        self.replica.start()
+        self._link_replica()
+
+    def _replica_takes_over(self) -> None:
         self.wait_for_master(self.replica)
         self.master, self.replica = self.replica, self.master
+
+    def _link_replica(self) -> None:
         # For some seconds both are masters, and what the old one takes is lost, until the Sentinel tells it this:
         with self.replica.client() as client:
             client.replicaof("127.0.0.1", self.master.port)

@@ -1,18 +1,21 @@
-"""A gateway as a process of its own, on a SQLite file, which is killed and started again."""
+"""A gateway as a process of its own, which is killed and started again."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-import socket
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import jwt
+from tests.redis_servers import free_port
 
 SECRET = "a secret of the tests, and of nobody else"
 SETTINGS = (
@@ -29,13 +32,15 @@ def token_of(user: str) -> str:
 
 
 class GatewayProcess:
-    """`fastcollab serve`, always on the same file and port."""
+    """`fastcollab serve`, always on the same engine and port; settings are written KEY=VALUE. What it logs is in the
+    file, if there is one.
+    """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
+    def __init__(self, engine: str, settings: Sequence[str] = SETTINGS, log: Path | None = None) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._log = log
+        self.port = free_port()
         self._process: subprocess.Popen[str] | None = None
 
     async def __aenter__(self) -> Self:
@@ -49,27 +54,43 @@ class GatewayProcess:
 
     @property
     def url(self) -> str:
-        return f"ws://127.0.0.1:{self._port}/ws"
+        return f"ws://127.0.0.1:{self.port}/ws"
 
     async def start(self) -> None:
-        """Returns when connections are accepted; what is in the file is not touched by hand."""
-        arguments = ["--port", str(self._port), "--engine", f"sqlite:{self._path}"]
-        for setting in SETTINGS:
+        """Returns when connections are accepted; what is in the engine is not touched by hand."""
+        arguments = ["--port", str(self.port), "--engine", self._engine]
+        for setting in self._settings:
             arguments += ["--set", setting]
         variables = {name: value for name, value in os.environ.items() if not name.startswith("FASTCOLLAB_")}
-        self._process = process = subprocess.Popen(
-            [sys.executable, "-m", "fastcollab", "serve", *arguments],
-            env=variables | {"FASTCOLLAB_AUTH__SECRET": SECRET},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        with self._log.open("a") if self._log else contextlib.nullcontext(subprocess.DEVNULL) as log:
+            self._process = process = subprocess.Popen(
+                [sys.executable, "-m", "fastcollab", "serve", *arguments],
+                env=variables | {"FASTCOLLAB_AUTH__SECRET": SECRET},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert process.stdout is not None
         line = await asyncio.to_thread(process.stdout.readline)
         assert "accepts connections on" in line, f"the gateway has not started: {line!r}"
 
+    def tell(self, number: signal.Signals) -> None:
+        """Sends it the signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     async def kill(self) -> None:
         """Kill -9: the process has no say in it."""
+        self.tell(signal.SIGKILL)
+        await self.ended()
+
+    async def stop(self) -> int:
+        """Asks it to end, and returns when it has, with what."""
+        self.tell(signal.SIGTERM)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Returns when it has ended, with what; it may be started again."""
         assert self._process is not None
-        self._process.kill()
         await asyncio.to_thread(self._process.communicate)
+        return self._process.returncode

@@ -32,7 +32,7 @@ async def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     random = Random(SEED)
     marks = iter(MARKS)
     path = tmp_path / "documents.db"
-    async with GatewayProcess(path) as gateway:
+    async with GatewayProcess(f"sqlite:{path}") as gateway:
         writers: Writers = [
             PackageWriter(gateway, f"{user} of {room}", room, random, marks)
             for room in EDITS
