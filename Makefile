@@ -4,7 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-.PHONY: help setup run test attacks conformance simulate durability chaos twins fuzz sanitize lint bench clean
+SDK := sdk/node_modules/.ready
+
+.PHONY: help setup run test sdk attacks conformance simulate durability chaos twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -20,10 +22,19 @@ $(VENV)/.ready: $(BIN)/python pyproject.toml setup.py $(EXTENSIONS)
 
 setup: $(VENV)/.ready  ## a virtual environment with the package built in it
 
+# The TypeScript packages' tools, as the lock file has them.
+$(SDK): sdk/package-lock.json
+	cd sdk && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+sdk: $(SDK)  ## the TypeScript packages, built in sdk/packages/*/dist
+	cd sdk && npm run --silent build
+
 run: setup  ## the gateway with its demo, on embedded engines
 	$(BIN)/fastcollab demo
 
-test: setup lint  ## lint, then all tests
+test: setup lint sdk  ## lint, then all tests
+	cd sdk && npm run --silent package && npm test --silent
 	$(BIN)/python -m pytest
 
 conformance: setup  ## Autobahn's WebSocket cases against the listener
@@ -73,12 +84,13 @@ sanitize:  ## tests of what is compiled, with checks of every memory access and 
 		$(BIN)/python -m pytest -p no:cacheprovider $(SANITIZED_TESTS)
 	@cat $(SANITIZED)/log/* 2>/dev/null && exit 1 || echo "The sanitizers found nothing."
 
-lint: setup  ## formatting, types, layers
+lint: setup $(SDK)  ## formatting, types, layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint src
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cd sdk && npm run --silent lint
 
 bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m pip install --quiet --group bench
@@ -89,5 +101,5 @@ bench: setup  ## the figures in the README, measured anew
 	$(BIN)/fastcollab load --idle 5000
 
 clean:  ## removes what the other targets made
-	rm -rf $(VENV) build dist src/*.egg-info
+	rm -rf $(VENV) build dist src/*.egg-info sdk/node_modules sdk/packages/*/dist
 	find src -name '*.so' -delete -o -name '*.c' -delete

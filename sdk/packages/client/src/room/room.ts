@@ -1,0 +1,391 @@
+/**
+ * A room, as one of its members sees it: who is there, where they point, and the document that they write together.
+ *
+ * What the user shows is throttled as the protocol has it: the newest cursor 60 times a second, or as often as the
+ * gateway allows, the newest selection every 100 ms, status and data every 500 ms. While the connection is away the
+ * newest of each waits for its return.
+ */
+
+import { Copy } from '../document/copy.js';
+import type { Journal } from '../document/journal.js';
+import { type PastOperation, pastFromWire } from '../document/past.js';
+import { type Host, type Rejection, SharedDocument } from '../document/shared.js';
+import { UndoHistory, type UndoOptions } from '../document/undo.js';
+import { Emitter } from '../events.js';
+import type { DocumentType } from '../ot/type.js';
+import { Pacer, Throttle } from '../pacing.js';
+import type { Status } from '../status.js';
+import { CloseCode, ConnectionClosed, type ProtocolError, UnknownType } from '../wire/errors.js';
+import { checkCoordinate, type FrameRecord } from '../wire/frames.js';
+import type { ClientMessages, Limits, Permission, SelectionRange, ServerMessages } from '../wire/messages.js';
+import type { Cursor, Participant } from './participants.js';
+import { Roster, type RosterEvents } from './roster.js';
+
+const CURSOR_INTERVAL = 1000 / 60; // milliseconds
+const SELECTION_INTERVAL = 100;
+const PRESENCE_INTERVAL = 500;
+const HISTORY_LIMIT = 1000;
+const ENVELOPE_BYTES = 1024; // at most, around an operation
+const DEFAULT_COLOR = '#808080';
+
+/** A place on the surface that all in a room share, in units of the program's own; at most 2²⁴ from 0. */
+export interface CursorPosition {
+  readonly x: number;
+  readonly y: number;
+  /** Where the user's view of the surface begins. */
+  readonly viewportX?: number;
+  readonly viewportY?: number;
+}
+
+/** An event of the program's own, and who sent it. */
+export interface CustomEvent<Data = unknown> {
+  readonly name: string;
+  readonly data: Data;
+  readonly userId: string;
+}
+
+export interface RoomEvents extends RosterEvents {
+  /** `status` is another one. */
+  status: Status;
+  /** Somebody has sent an event. */
+  event: CustomEvent;
+  /** What one may do here is something else; `none`: the room is lost. */
+  permission: Permission | 'none';
+  /** An error about this room that no call waits for. */
+  error: Error;
+}
+
+/** What a room needs of the client that it belongs to. @internal */
+export interface RoomHost {
+  readonly userId: string;
+  readonly undo: UndoOptions;
+  readonly checksumEvery: number;
+  send<Type extends keyof ClientMessages>(
+    type: Type,
+    payload: ClientMessages[Type],
+    options: { roomId: string; messageId?: string },
+  ): string;
+  request<Type extends keyof ClientMessages, Answer extends keyof ServerMessages>(
+    type: Type,
+    payload: ClientMessages[Type],
+    answer: Answer,
+    options: { roomId: string; targetUserId?: string },
+  ): Promise<ServerMessages[Answer]>;
+  /** False if that is not possible now. */
+  sendCursor(roomId: string, position: CursorPosition, timestamp: number): boolean;
+  rejoin(roomId: string): void;
+}
+
+export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
+  readonly id: string;
+  readonly #host: RoomHost;
+  readonly #limits: Limits;
+  readonly #roster: Roster;
+  readonly #journal: Journal | undefined;
+  readonly #cursor: Throttle<CursorPosition>;
+  readonly #selection: Throttle<{ ranges: readonly SelectionRange[]; color: string | undefined }>;
+  readonly #presence: Throttle<{ status?: string | null; data?: unknown }>;
+  #document: SharedDocument<Content, Operation> | undefined;
+  #typeName = '';
+  #permission: Permission | 'none' = 'read';
+  #status: Status = 'connecting';
+  #isJoined = false;
+  #isClosed = false;
+
+  /** @internal */
+  constructor(id: string, host: RoomHost, limits: Limits, journal: Journal | undefined) {
+    super();
+    this.id = id;
+    this.#host = host;
+    this.#limits = limits;
+    this.#journal = journal;
+    this.#roster = new Roster(
+      () => host.userId,
+      (event, value) => this.emit(event, value as never),
+    );
+    const interval = Math.max(CURSOR_INTERVAL, 1000 / limits.cursorUpdates);
+    this.#cursor = new Throttle(interval, position => this.#sendCursor(position));
+    this.#selection = new Throttle(SELECTION_INTERVAL, selection => this.#sendSelection(selection));
+    this.#presence = new Throttle(PRESENCE_INTERVAL, presence => this.#send('presence_update', { presence }));
+  }
+
+  /** How far the room is in step with the gateway, and whether what was written here is safe there. */
+  get status(): Status {
+    return this.#status;
+  }
+
+  /** What one may do here. */
+  get permission(): Permission | 'none' {
+    return this.#permission;
+  }
+
+  // Who is there, and what they show
+
+  /** Everybody in the room, oneself included; the same array until it says something else. */
+  get participants(): readonly Participant[] {
+    return this.#roster.participants;
+  }
+
+  /** Oneself, as the gateway shows one to the others. */
+  get self(): Participant | undefined {
+    return this.#roster.get(this.#host.userId);
+  }
+
+  /** The newest cursor of each other participant who has shown one, by user id; a live view. */
+  get cursors(): ReadonlyMap<string, Cursor> {
+    return this.#roster.cursors;
+  }
+
+  participant(userId: string): Participant | undefined {
+    return this.#roster.get(userId);
+  }
+
+  /** Shows where the pointer is. Throws RangeError for coordinates that are not finite, or beyond 2²⁴. */
+  updateCursor(position: CursorPosition): void {
+    for (const coordinate of [position.x, position.y, position.viewportX ?? 0, position.viewportY ?? 0]) {
+      checkCoordinate(coordinate);
+    }
+    this.#cursor.put(position);
+  }
+
+  /** Shows what is selected, in terms of the document's content; no ranges: nothing is. */
+  updateSelection(ranges: readonly SelectionRange[], color?: string): void {
+    this.#selection.put({ ranges, color });
+  }
+
+  /** Shows a status, or data of the program's own; null removes it, and what is not given stays as it is. */
+  updatePresence(presence: { status?: string | null; data?: unknown }): void {
+    this.#presence.put({ ...this.#presence.waiting, ...presence });
+  }
+
+  /** Sends an event of the program's own to every other connection in the room; resolves when the gateway has it. */
+  async broadcast(name: string, data?: unknown): Promise<void> {
+    await this.#host.request('event', { name, data }, 'ack', { roomId: this.id });
+  }
+
+  /** Sends an event to one participant's connections; rejects if nobody of that id is there. */
+  async sendEvent(userId: string, name: string, data?: unknown): Promise<void> {
+    await this.#host.request('event', { name, data }, 'ack', { roomId: this.id, targetUserId: userId });
+  }
+
+  // What they write
+
+  /** The document. Throws UnknownType if the client was made without its type. */
+  get document(): SharedDocument<Content, Operation> {
+    if (!this.#document) throw new UnknownType(this.#typeName);
+    return this.#document;
+  }
+
+  /** The name of the document's type. */
+  get documentType(): string {
+    return this.#typeName;
+  }
+
+  /** The document as it was at `version`; rejects if the history does not reach back to it. */
+  async contentAt(version: number): Promise<Content> {
+    const answer = await this.#host.request('get_document', { version }, 'document', { roomId: this.id });
+    return answer.documentState.data as Content;
+  }
+
+  /** At most `limit` (1 to 1000) operations after version `after`, in order. */
+  async history(after: number, limit = 100): Promise<PastOperation<Operation>[]> {
+    const answer = await this.#host.request('get_history', { after, limit }, 'history', { roomId: this.id });
+    return answer.operations.map(entry => pastFromWire<Operation>(entry));
+  }
+
+  /**
+   * Undoes what was done since `version`, by an operation in one's own name; what others write meanwhile stays. Resolves
+   * with the version that this made.
+   */
+  async restore(version: number): Promise<number> {
+    const answer = await this.#host.request('restore', { version }, 'ack', { roomId: this.id });
+    return answer.version ?? version;
+  }
+
+  // What the connection tells the room
+
+  /** @internal */
+  joinRequest(): ClientMessages['join_room'] {
+    return { roomId: this.id, ...this.#document?.joinRequest() };
+  }
+
+  /** `room_joined`, for the first time or again. @internal */
+  joined(payload: ServerMessages['room_joined'], type: DocumentType<Content, Operation> | undefined): void {
+    const { participants, documentState, recovery, permission } = payload;
+    const isFirst = !this.#typeName;
+    this.#typeName = documentState.type;
+    this.#isJoined = true;
+    this.#isClosed = false;
+    if (permission !== this.#permission) this.permissionChanged(permission);
+    this.#roster.replace(participants, !isFirst);
+    if (this.#document) {
+      this.#document.joined(documentState, recovery);
+    } else if (type) {
+      const { data, version, epoch } = documentState;
+      const copy = new Copy(type, data as Content, version, epoch);
+      this.#document = new SharedDocument(copy, this.#documentHost(), new UndoHistory(type, this.#host.undo));
+    }
+    for (const { userId, presence } of participants) this.#roster.update(userId, presence, 0, this.#document);
+    this.#updateStatus();
+  }
+
+  /** Takes over what an earlier page has left; returns it if that cannot be done. @internal */
+  async adopt(): Promise<Rejection | undefined> {
+    const options = { roomId: this.id };
+    return this.#document?.adopt(async after => {
+      const payload = { after, limit: HISTORY_LIMIT };
+      return (await this.#host.request('get_history', payload, 'history', options)).operations;
+    });
+  }
+
+  /** What is pending has become safe: it may be sent. @internal */
+  pendingKept(): void {
+    this.#document?.advance();
+  }
+
+  /** The connection is lost, and will be made again. @internal */
+  interrupt(): void {
+    this.#isJoined = false;
+    this.#document?.interrupt();
+    this.#updateStatus();
+  }
+
+  /** The room is not joined any more, and will not be by itself; what is pending stays in the document. @internal */
+  suspend(reason: Error): void {
+    this.#isJoined = false;
+    this.#isClosed = true;
+    this.#document?.suspend(reason);
+    this.#updateStatus();
+  }
+
+  /** The client has left the room. @internal */
+  left(): void {
+    this.#cursor.cancel();
+    this.#selection.cancel();
+    this.#presence.cancel();
+    this.suspend(new ConnectionClosed(CloseCode.NORMAL, `the room ${JSON.stringify(this.id)} was left`));
+    this.#journal?.close();
+  }
+
+  /** This client may not be here any more. @internal */
+  expelled(error: ProtocolError): void {
+    this.permissionChanged('none');
+    this.emit('error', error);
+    this.suspend(error);
+  }
+
+  /** @internal */
+  failed(error: Error): void {
+    this.emit('error', error);
+  }
+
+  /** @internal */
+  permissionChanged(permission: Permission | 'none'): void {
+    this.#permission = permission;
+    this.emit('permission', permission);
+  }
+
+  /** @internal */
+  operationReceived(payload: ServerMessages['operation_broadcast']): void {
+    this.#document?.received(payload);
+  }
+
+  /** @internal */
+  operationAcknowledged(messageId: string, version: number): void {
+    this.#document?.acknowledged(messageId, version);
+  }
+
+  /** Whether `messageId` was an operation of this room. @internal */
+  operationRefused(messageId: string, error: ProtocolError): boolean {
+    return this.#document?.refused(messageId, error) ?? false;
+  }
+
+  /** The versions known here are those of an earlier life of the document (OT6). @internal */
+  madeAnew(error: ProtocolError): void {
+    if (this.#document) this.#document.parted(error);
+    else this.#host.rejoin(this.id);
+    this.#updateStatus();
+  }
+
+  /** @internal */
+  participantJoined({ participant }: ServerMessages['user_joined']): void {
+    this.#roster.add(participant);
+    this.#roster.update(participant.userId, participant.presence, 0, this.#document);
+  }
+
+  /** @internal */
+  participantLeft({ participant }: ServerMessages['user_left']): void {
+    this.#roster.remove(participant.userId);
+  }
+
+  /** @internal */
+  presenceReceived({ userId, presence, timestamp }: ServerMessages['presence_update']): void {
+    this.#roster.update(userId, presence, timestamp, this.#document);
+  }
+
+  /** @internal */
+  eventReceived({ name, data, userId }: ServerMessages['event']): void {
+    this.emit('event', { name, data, userId });
+  }
+
+  /** @internal */
+  recordReceived(kind: number, record: FrameRecord): void {
+    this.#roster.record(kind, record, this.#document);
+  }
+
+  #documentHost(): Host<Operation> {
+    const host = this.#host;
+    return {
+      get userId() {
+        return host.userId;
+      },
+      pacer: new Pacer(this.#limits.operations, this.#limits.burst),
+      checksumEvery: host.checksumEvery,
+      maxBytes: Math.min(this.#limits.maxOperationBytes, this.#limits.maxMessageBytes - ENVELOPE_BYTES),
+      journal: this.#journal,
+      send: (messageId, payload) => this.#send('operation', payload, messageId),
+      rejoin: () => host.rejoin(this.id),
+      contentChanged: (operation, userId) => this.#roster.contentChanged(operation, userId, this.document),
+      committed: (operation, userId) => this.#roster.committed(operation, userId, this.document),
+      contentReplaced: () => this.#roster.contentReplaced(),
+      updateStatus: () => this.#updateStatus(),
+    };
+  }
+
+  #updateStatus(): void {
+    const status = this.#presentStatus();
+    if (status === this.#status) return;
+    this.#status = status;
+    this.emit('status', status);
+  }
+
+  #presentStatus(): Status {
+    if (this.#isClosed) return 'closed';
+    if (!this.#isJoined || this.#document?.isInStep === false) return 'connecting';
+    if (this.#document?.pending.length) return 'saving';
+    return this.#document?.hasSaved ? 'saved' : 'connected';
+  }
+
+  #send<Type extends keyof ClientMessages>(type: Type, payload: ClientMessages[Type], messageId?: string): boolean {
+    if (!this.#isJoined) return false;
+    this.#host.send(type, payload, { roomId: this.id, ...(messageId && { messageId }) });
+    return true;
+  }
+
+  #sendCursor(position: CursorPosition): boolean {
+    return this.#isJoined && this.#host.sendCursor(this.id, position, Date.now());
+  }
+
+  #sendSelection({ ranges, color }: { ranges: readonly SelectionRange[]; color: string | undefined }): boolean {
+    if (!this.#isJoined) return false;
+    const document = this.#document;
+    const placed: SelectionRange[] = [];
+    for (const { anchor, head } of ranges) {
+      const place = [anchor, head].map(end => (document ? document.confirmedPosition(end) : end));
+      // What is selected in something that the others do not have yet cannot be shown to them.
+      if (place[0] != null && place[1] != null) placed.push({ anchor: place[0], head: place[1] });
+    }
+    const payload = { ranges: placed, color: color ?? this.self?.color ?? DEFAULT_COLOR };
+    return this.#send('selection_change', document ? { ...payload, version: document.version } : payload);
+  }
+}

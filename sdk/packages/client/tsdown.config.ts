@@ -1,0 +1,19 @@
+import { defineConfig, type UserConfig } from 'tsdown';
+
+const config: UserConfig = defineConfig({
+  entry: {
+    index: 'src/index.ts',
+    text: 'src/ot/text.ts',
+    json1: 'src/ot/json1.ts',
+    'rich-text': 'src/ot/rich-text.ts',
+    indexeddb: 'src/persistence/indexeddb.ts',
+  },
+  format: 'esm',
+  platform: 'neutral',
+  target: 'es2022',
+  dts: true,
+  sourcemap: true,
+  fixedExtension: false,
+});
+
+export default config;
