@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from fastcollab.core.effects import Effect, Placed, Send
 from fastcollab.core.instant import Instant
-from fastcollab.core.notices import Announced
+from fastcollab.core.notices import Announced, Joined, Parted, Showed
 from fastcollab.core.presence import Participant
 from fastcollab.core.room import Room
 from fastcollab.core.roster import Person, RosterEntry
@@ -54,6 +54,23 @@ def gone(room: Room, node: str) -> list[Effect]:
     """The node is dead: nobody takes part through it."""
     there = [participant for participant in room.participants.values() if node in participant.nodes]
     return [effect for participant in there for effect in parted(room, node, participant.user_id)]
+
+
+def followed(roster: Iterable[RosterEntry], told: Iterable[tuple[str, Joined | Parted | Showed]]) -> list[RosterEntry]:
+    """A roster with who came and went, by node, while it was being read: it may be older than that, and nobody is to be
+    seen to leave, and to come again, for that.
+    """
+    entries = {entry.person.user_id: entry for entry in roster}
+    for node, notice in told:
+        match notice:
+            case Joined(person=person):
+                known = entries.get(person.user_id, RosterEntry(person, frozenset(), {}))
+                entries[person.user_id] = msgspec.structs.replace(known, person=person, nodes=known.nodes | {node})
+            case Parted(user_id=user_id) if user_id in entries:
+                left = entries.pop(user_id)
+                if nodes := left.nodes - {node}:
+                    entries[user_id] = msgspec.structs.replace(left, nodes=nodes)
+    return list(entries.values())
 
 
 def reconciled(room: Room, entries: Iterable[RosterEntry], here: str, now: Instant) -> list[Effect]:

@@ -10,7 +10,7 @@
 The bus is quick and may lose something; rosters and logs are slower and do not. So whatever is told by the bus is taken
 at once, and whenever something may have been missed the room is read again (:mod:`fastcollab.server.reconciler`). Where
 the two cross, the order is this: a channel is heard before the room's document and roster are read, and what notices
-say of participants while a roster is being read is said again afterwards, since the roster may be older.
+say of participants while a roster is being read is added to it, since the roster may be older.
 """
 
 from __future__ import annotations
@@ -351,6 +351,7 @@ class Cluster:
         told = self._told_meanwhile.pop(room_id)
         if entries is None or (shared := self._rooms.get(room_id)) is None:
             return
+        entries = elsewhere.followed(entries, told)
         self._carry_out(elsewhere.reconciled(shared.room, entries, self._here, instant()))
         for node, notice in told:
             self._take(shared.room, node, notice)

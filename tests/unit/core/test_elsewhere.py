@@ -183,6 +183,32 @@ class TestPresence:
         assert room.participants["ada"].kept_presence().keys() == {"status", "selection"}
 
 
+class TestARosterThatIsOlderThanWhatWasTold:
+    def test_who_came_while_it_was_read_is_not_seen_to_leave(self) -> None:
+        room = room_of(session_of("ada"))
+        elsewhere.joined(room, "n2", CAROL)
+        roster = elsewhere.followed([], [("n2", Joined("plans", CAROL))])
+        assert roster == [entry(CAROL, "n2")]
+        assert elsewhere.reconciled(room, roster, "here", START) == []
+
+    def test_who_left_while_it_was_read_is_not_seen_to_come(self) -> None:
+        room = room_of(session_of("ada"))
+        roster = elsewhere.followed([entry(CAROL, "n2")], [("n2", Parted("plans", "carol"))])
+        assert roster == []
+        assert elsewhere.reconciled(room, roster, "here", START) == []
+
+    def test_who_came_and_went_through_several_nodes_is_where_they_told_last(self) -> None:
+        renamed = msgspec.structs.replace(CAROL, name="Carola")
+        told = [
+            ("n3", Joined("plans", renamed)),
+            ("n2", Parted("plans", "carol")),
+            ("n2", Parted("plans", "nobody")),
+            ("n3", Showed("plans", "carol", messages.PresenceData(status="busy"))),
+        ]
+        kept = entry(CAROL, "n2", "n4", status="away")
+        assert elsewhere.followed([kept], told) == [entry(renamed, "n3", "n4", status="away")]
+
+
 class TestEvents:
     def test_they_reach_members_here_V2(self) -> None:
         ada, bob = session_of("ada"), session_of("bob")
