@@ -1,6 +1,7 @@
 """Who is in the rooms while things go wrong: people who write and point, some who come and go, one who is cut off.
 
-Rooms have the names of the types of their documents. Each edit inserts a mark that is used once (`tests.durability`).
+The name of a room begins with the type of its document. Each edit inserts a mark that is used once
+(`tests.durability`).
 """
 
 from __future__ import annotations
@@ -23,10 +24,21 @@ COLOR = "#c92a2a"
 
 
 class Writer:
-    """Writes and points until told to stop, connected or not. `pace` is the mean time (s) between two edits."""
+    """Writes and points until told to stop, connected or not. `pace` is the mean time (s) between two edits, `pointing`
+    that between two cursors.
+    """
 
     def __init__(
-        self, url: str, user: str, name: str, room: str, random: Random, marks: Iterator[str], pace: float
+        self,
+        url: str,
+        user: str,
+        name: str,
+        room: str,
+        random: Random,
+        marks: Iterator[str],
+        *,
+        pace: float,
+        pointing: float = 0.1,
     ) -> None:
         self.user = user
         self.record = Record(name, room, [])
@@ -43,6 +55,8 @@ class Writer:
         self._random = random
         self._marks = marks
         self._pace = pace
+        self._pointing = pointing
+        self._type = room.split()[0]
         self._is_writing = True
         self._cursor_at = 0.0
         self._room: Room | None = None
@@ -54,8 +68,7 @@ class Writer:
 
     async def join(self) -> None:
         await self.client.connect()
-        name = self.record.room
-        self._room = await self.client.join_room(name, name)
+        self._room = await self.client.join_room(self.record.room, self._type)
         self._room.on("cursor", lambda _: self._saw_cursor())
         self._room.on("participant_left", lambda participant: self.departures.append(participant.user_id))
 
@@ -88,7 +101,7 @@ class Writer:
         mark, begun = next(self._marks), time.monotonic()
         self.written.add(mark)
         try:
-            await self.room.submit(EDITS[self.record.room](self._random, self.room.document.content, mark))
+            await self.room.submit(EDITS[self._type](self._random, self.room.document.content, mark))
         except (VersionMismatch, ChecksumFailed):
             self.handed_back.add(mark)
         else:
@@ -104,8 +117,8 @@ class Writer:
                 # What cannot be said now is said later; that it was refused is in the record.
                 with contextlib.suppress(FastcollabError):
                     await self.room.set_presence(data=step)
-                    await self.room.select([(0, 0)] if self.record.room != "json1" else [], COLOR)
-            await asyncio.sleep(0.1)
+                    await self.room.select([(0, 0)] if self._type != "json1" else [], COLOR)
+            await asyncio.sleep(self._pointing)
 
     def _saw_cursor(self) -> None:
         now = time.monotonic()

@@ -53,11 +53,21 @@ SHARDED = Setup(lambda: start_cluster(4), "none")
 
 
 class Site:
-    """`lease` is how long (s) a node that says nothing is believed to live, `long` how long a long fault lasts."""
+    """`long` is how long (s) a long fault lasts."""
 
-    def __init__(self, redis: Redis, nodes: list[GatewayProcess], ways: list[Way], random: Random, long: float) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        nodes: list[GatewayProcess],
+        doors: list[str],
+        ways: list[Way],
+        random: Random,
+        long: float,
+    ) -> None:
         self.redis = redis
         self.nodes = nodes
+        #: Where clients connect: each leads to one of the gateways first, and then to the others in turn.
+        self.doors = doors
         #: From each node to Redis.
         self.ways = ways
         self.random = random
@@ -109,7 +119,9 @@ class Site:
 async def open_site(
     setup: Setup, directory: Path, random: Random, lease: float, long: float, *settings: str
 ) -> AsyncIterator[Site]:
-    """Settings of the gateways are written KEY=VALUE; the directory gets their logs."""
+    """`lease` is how long (s) a node that says nothing is believed to live. Settings of the gateways are written
+    KEY=VALUE; the directory gets their logs.
+    """
     async with contextlib.AsyncExitStack() as stack:
         redis = await asyncio.to_thread(setup.start)
         stack.callback(redis.stop)
@@ -133,4 +145,10 @@ async def open_site(
         )
         nodes = [GatewayProcess(url, common, directory / f"node-{number}.log") for number, url in enumerate(urls)]
         await asyncio.gather(*(stack.enter_async_context(node) for node in nodes))
-        yield Site(redis, nodes, ways, random, long)
+        doors = []
+        for number in range(NODES):
+            door = Way([node.port for node in nodes], begins_at=number)
+            await door.open()
+            stack.push_async_callback(door.close)
+            doors.append(f"ws://127.0.0.1:{door.port}/ws")
+        yield Site(redis, nodes, doors, ways, random, long)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -14,8 +13,7 @@ from tests.chaos.history import Record
 from tests.chaos.judge import judge, judge_roster, lost
 from tests.chaos.people import Mortal, Visitor, Writer
 from tests.chaos.scenarios import Scenario
-from tests.chaos.site import GRACE, NODES, Site, open_site
-from tests.chaos.ways import Way
+from tests.chaos.site import GRACE, Site, open_site
 from tests.durability.writers import EDITS, MARKS
 
 #: How long (s) the cluster has for what is pending to be saved and for all copies to be equal.
@@ -68,15 +66,8 @@ async def run(
     """`lease` and `long` are those of the site, `pace` is that of the writers."""
     random = Random(f"{scenario.name} {seed}")
     verdict = Verdict(scenario.name, seed)
-    async with AsyncExitStack() as stack:
-        site = await stack.enter_async_context(open_site(scenario.setup, directory, random, lease, long))
-        doors = []
-        for number in range(NODES):
-            door = Way([node.port for node in site.nodes], begins_at=number)
-            await door.open()
-            stack.push_async_callback(door.close)
-            doors.append(f"ws://127.0.0.1:{door.port}/ws")
-        crowd = Crowd(doors, random, pace)
+    async with open_site(scenario.setup, directory, random, lease, long) as site:
+        crowd = Crowd(site.doors, random, pace)
         try:
             await crowd.join()
             await crowd.through(lambda: scenario.fault(site), verdict)
@@ -100,8 +91,8 @@ class Crowd:
         for room in EDITS:
             for number, user in enumerate(("ada", "bob", "eve", "ada")):
                 name = f"{user} of {room}, {number}"
-                door = doors[number % NODES]
-                self.writers.append(Writer(door, f"{user} of {room}", name, room, random, marks, pace))
+                door = doors[number % len(doors)]
+                self.writers.append(Writer(door, f"{user} of {room}", name, room, random, marks, pace=pace))
             self.mortals += [Mortal(door, f"mortal {number} of {room}", room) for number, door in enumerate(doors)]
             self.visitors.append(Visitor(random.choice(doors), f"visitor of {room}", room, random))
 

@@ -12,17 +12,15 @@ _CHUNK = 262_144
 class Way:
     """Listens on `port`, and leads each connection to the next of the targets that takes it.
 
-    With `begins_at`, the first connection goes to that one of the targets. What comes from it is shown to the target
-    as coming from `source`, an address of this machine.
+    The first one goes to the target that it `begins_at`.
     """
 
-    def __init__(self, targets: Sequence[int], begins_at: int = 0, source: str = "127.0.0.1") -> None:
+    def __init__(self, targets: Sequence[int], begins_at: int = 0) -> None:
         #: How long (s) everything takes that passes.
         self.delay = 0.0
         self.port = 0
         self._targets = targets
         self._next = begins_at
-        self._source = source
         self._is_cut = False
         self._passes = asyncio.Event()
         self._passes.set()
@@ -92,7 +90,7 @@ class Way:
             port = self._targets[self._next % len(self._targets)]
             self._next += 1
             with contextlib.suppress(OSError):
-                return await asyncio.open_connection("127.0.0.1", port, local_addr=(self._source, 0))
+                return await asyncio.open_connection("127.0.0.1", port)
         return None
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
