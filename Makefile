@@ -6,7 +6,7 @@ EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
 SDK := sdk/node_modules/.ready
 
-.PHONY: help setup run test sdk attacks conformance simulate durability chaos twins fuzz sanitize lint bench clean
+.PHONY: help setup run test sdk attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -54,6 +54,9 @@ durability: setup  ## a gateway on a file, killed a hundred times while people w
 # CHAOS_SEEDS="1 2 3", and CHAOS_SCENARIOS for those that have one of these in their name: "killed,full".
 chaos: setup  ## three gateways and a Redis under every fault, with several seeds
 	$(BIN)/python -m tests.chaos
+
+cluster: setup  ## clients spread over gateways, on every kind of Redis server
+	CLUSTER_KINDS=redis-6,redis-7,sentinel,cluster $(BIN)/python -m pytest tests/cluster
 
 twins: setup  ## 200,000 cases a document type against the published packages
 	FASTCOLLAB_TWIN_CASES=$${FASTCOLLAB_TWIN_CASES:-200000} $(BIN)/python -m pytest tests/twins

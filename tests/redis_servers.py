@@ -102,6 +102,11 @@ class RedisServer(_Running):
         self.start()
 
     @property
+    def masters(self) -> Sequence[RedisServer]:
+        """Where keys are."""
+        return [self]
+
+    @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
@@ -194,6 +199,11 @@ class RedisCluster(_Running):
         wait_until(lambda: all(self._knows_all(server) for server in self.servers))
 
     @property
+    def masters(self) -> Sequence[RedisServer]:
+        """Where keys are."""
+        return self.servers
+
+    @property
     def url(self) -> str:
         return "redis+cluster://" + ",".join(server.address for server in self.servers[:2])
 
@@ -267,6 +277,11 @@ class RedisSentinel(_Running):
         self.sentinel = RedisServer(VALKEY, mode=(str(file), "--sentinel"))
         with self.sentinel.client() as client:
             wait_until(lambda: len(client.sentinel_slaves(self.service)) == 1)
+
+    @property
+    def masters(self) -> Sequence[RedisServer]:
+        """Where keys are."""
+        return [self.master]
 
     @property
     def url(self) -> str:

@@ -36,8 +36,6 @@ __all__ = [
     "receiver",
 ]
 
-NODES = 2
-
 #: Tests of a single gateway that do not hold as they are where clients are spread, by why that is so.
 NOT_SPREAD = {
     "a newcomer is told of cursors at other nodes after room_joined, not in it": {
@@ -68,13 +66,19 @@ def redis_server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-async def start_gateway(redis_server: RedisServer) -> AsyncIterator[Any]:
+def nodes() -> int:
+    """How many gateways there are in the place of one."""
+    return 2
+
+
+@pytest.fixture
+async def start_gateway(redis_server: RedisServer, nodes: int) -> AsyncIterator[Any]:
     """Starts gateways on one Redis, as many as there are nodes each time; afterwards nothing of them may be left."""
     sockets_before, tasks_before = open_sockets(), other_tasks()
     prefix = f"test-{secrets.token_hex(6)}"
     running: list[Gateway] = []
 
-    async def start(overrides: dict[str, object] | None = None, nodes: int = NODES, **parts: Any) -> Spread:
+    async def start(overrides: dict[str, object] | None = None, **parts: Any) -> Spread:
         settings: dict[str, object] = {
             "auth.secret": SECRET,
             "server.port": 0,
@@ -96,6 +100,7 @@ async def start_gateway(redis_server: RedisServer) -> AsyncIterator[Any]:
     yield start
 
     await end(running, sockets_before, tasks_before)
-    with contextlib.closing(redis_server.client()) as client:
-        left = [key for key in client.scan_iter(f"{prefix}:*") if b":conn" in key]
-        assert not left, left
+    for server in redis_server.masters:
+        with contextlib.closing(server.client()) as client:
+            left = [key for key in client.scan_iter(f"{prefix}:*") if b":conn" in key]
+            assert not left, left

@@ -65,6 +65,11 @@ class CommitQueue:
         versions = (submission.version for _, submission in self._waiting)
         return min((version for version in versions if version >= self.document.oldest), default=None)
 
+    @property
+    def newest_base(self) -> int:
+        """The newest version that one of those who wait was written against; 0: nobody waits."""
+        return max((submission.version for _, submission in self._waiting), default=0)
+
     def add(self, session: Session | None, submission: Submission) -> None:
         """Raises :class:`ServiceUnavailable` if too many wait, and then nothing was taken."""
         if self._waiting and self._waiting_bytes + submission.size > self._max_bytes:

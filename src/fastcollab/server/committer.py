@@ -63,7 +63,7 @@ class Committer:
     `carry_out` takes the effects of what was committed; `run` runs a coroutine to its end in the background; `retire`
     is told of rooms that have nothing under way any more, and `changed` of those, by id, whose document has changed.
     `committed` is given what was committed here, with the mark of the entry before it, for those who have the room open
-    elsewhere; what they have committed comes by :meth:`follow`.
+    elsewhere, and is None if nobody can; what they have committed comes by :meth:`follow`.
     `when_read` calls a function when all that comes in together has been read, by default in the next round of the
     loop, so that it is one batch.
     """
@@ -143,9 +143,20 @@ class Committer:
     async def answered(self, room: Room, session: Session) -> None:
         """Waits until all operations are answered that the session has sent to the room."""
         while room.commits.has(session):
-            if (end := self._busy[room]) is None:
-                end = self._busy[room] = asyncio.get_running_loop().create_future()
-            await asyncio.shield(end)
+            await self._batch_ended(room)
+
+    async def reach(self, room: Room, version: int) -> None:
+        """Has the document be at this version, if it can be: who knows of it may have heard of it elsewhere."""
+        if self._committed is None or version <= room.document.version:
+            return
+        self.catch_up(room)
+        while room in self._behind:
+            await self._batch_ended(room)
+
+    async def _batch_ended(self, room: Room) -> None:
+        if (end := self._busy[room]) is None:
+            end = self._busy[room] = asyncio.get_running_loop().create_future()
+        await asyncio.shield(end)
 
     def close(self) -> None:
         """Waits no longer for what the store has not answered yet."""
@@ -160,7 +171,7 @@ class Committer:
     def _begin_batch(self, room: Room) -> None:
         """Has those that wait stored, and commits them if they are at once."""
         try:
-            batch = None if self._lacks(room) or room in self._behind else self._stage(room)
+            batch = None if self._lacks(room) or self._trails(room) else self._stage(room)
             if batch is None or not batch.is_stored:
                 self._wait(room, batch)
                 return
@@ -231,7 +242,7 @@ class Committer:
         refusals: list[Refusal] = []
         try:
             if batch is None:
-                if room in self._behind:
+                if self._trails(room):
                     await self._read_on(room)
                 await self._recall(room)
                 batch = self._stage(room)
@@ -248,6 +259,13 @@ class Committer:
         """Whether history has to be fetched before those that wait can be staged."""
         base = room.commits.oldest_base
         return base is not None and room.document.lacks(base)
+
+    def _trails(self, room: Room) -> bool:
+        """Whether the store has more of the document, by what is known. Who comes from another node may have written
+        against a version of which this one has not heard yet.
+        """
+        newest = 0 if self._committed is None else room.commits.newest_base
+        return room in self._behind or newest > room.document.version
 
     async def _recall(self, room: Room) -> None:
         """Brings back what those who wait have to be transformed over, and those who have come meanwhile."""

@@ -380,6 +380,7 @@ class Dispatcher:
                 # The state that it gets must say of each operation that it has sent whether it is in there.
                 await self.committer.answered(room, session)
                 if request.last_sync_version is not None and request.epoch == room.document.epoch:
+                    await self.committer.reach(room, request.last_sync_version)
                     with contextlib.suppress(LogMoved):  # which shows as soon as something is committed
                         await self.documents.recall(room.id, room.document, request.last_sync_version)
             if self.cluster is not None:

@@ -205,7 +205,7 @@ class Gateway:
             run=self._tasks.run,
             retire=lambda room: dispatcher.rooms.retire(room),
             changed=self._backend.changed,
-            committed=self._committed,
+            committed=None if engine.cluster is None else self._committed,
             when_read=self._pump.when_read,
         )
         if engine.cluster is not None:

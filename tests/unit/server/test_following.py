@@ -138,6 +138,44 @@ async def test_news_that_comes_while_a_batch_is_under_way_waits_for_its_end(node
     assert other.broadcasts() == [1]
 
 
+async def test_who_comes_from_the_other_node_may_be_ahead_of_the_news_OT6(nodes: tuple[Node, Node]) -> None:
+    one, other = nodes
+    one.write("a", "m1")
+    await one.idle()
+    other.write("b", "m2", version=1)
+    await other.idle()
+    assert other.room.document.content == "ba"
+    assert [(each.message_id, each.version) for each in other.answers if isinstance(each, Ack)] == [("m2", 2)]
+
+
+async def test_a_version_that_nobody_has_is_refused_OT6(nodes: tuple[Node, Node]) -> None:
+    one, other = nodes
+    one.write("a", "m1")
+    await one.idle()
+    other.write("b", "m2", version=2)
+    other.write("c", "m3", version=0)
+    await other.idle()
+    assert other.room.document.content == "ca"
+    assert [each.code for each in other.answers if isinstance(each, ErrorSent)] == [3002]
+
+
+async def test_what_a_client_has_seen_elsewhere_is_read_before_it_enters_OT9(nodes: tuple[Node, Node]) -> None:
+    one, other = nodes
+    one.write("a", "m1")
+    await one.idle()
+    await other.committer.reach(other.room, 1)
+    assert (other.room.document.version, other.broadcasts()) == (1, [1])
+    await other.committer.reach(other.room, 7)  # nobody has it
+    assert other.room.document.version == 1
+    # While a batch is under way, too.
+    one.write("b", "m2")
+    other.write("c", "m3")
+    await other.committer.reach(other.room, 2)
+    assert other.room.document.version >= 2
+    await one.idle()
+    await other.idle()
+
+
 @pytest.mark.parametrize("seed", range(40))
 async def test_both_come_to_the_same_in_any_order(nodes: tuple[Node, Node], seed: int) -> None:
     chance = random.Random(seed)
