@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -36,10 +34,3 @@ def fail(lines: Sequence[str]) -> NoReturn:
     for line in lines:
         typer.echo(f"fastcollab: {line}", err=True)
     raise typer.Exit(1)
-
-
-def reason(error: OSError) -> str:
-    """Why a system call failed, without what ``str`` and the event loop put around it."""
-    if error.errno is None or isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    return os.strerror(error.errno)

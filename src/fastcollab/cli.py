@@ -9,21 +9,17 @@ A further command is a function that is registered at the end of this module: ``
 """
 
 import asyncio
-import signal
-from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from fastcollab import __version__
-from fastcollab._command import ConfigOption, EngineOption, fail, load_config, reason
+from fastcollab._command import ConfigOption, EngineOption, fail, load_config
+from fastcollab._system import reason
 from fastcollab.bench.cli import load
 from fastcollab.demo import demo
 from fastcollab.document_cli import document_app
-
-if TYPE_CHECKING:
-    from fastcollab.config import Config
 
 app = typer.Typer(
     help="A WebSocket gateway for real-time collaboration.",
@@ -48,6 +44,7 @@ def serve(
         int | None, typer.Option(help="TCP port of health checks, on an address of its own (ops.port).")
     ] = None,
     engine: EngineOption = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve the port (server.workers).")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Any other setting, by its dotted key."),
@@ -67,6 +64,7 @@ def serve(
         ("--port", "server.port", port),
         ("--ops-port", "ops.port", ops_port),
         ("--engine", "engine.url", engine),
+        ("--workers", "server.workers", workers),
     ):
         if given is not None:
             overrides[key] = Setting(given, f"flag {flag}")
@@ -75,40 +73,25 @@ def serve(
     import uvloop
 
     from fastcollab.logs import configure_logging
+    from fastcollab.serving.plan import CannotServe, Kept, engine_to_serve
+
+    def announce(url: str) -> None:
+        typer.echo(f"fastcollab {__version__} accepts connections on {url}")
 
     configure_logging(loaded)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_run_gateway(loaded))
+    try:
+        settled = loaded.model_copy(update={"engine": engine_to_serve(loaded, Kept.here())})
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            if settled.server.workers == 1:
+                from fastcollab.serving.process import run_gateway
 
+                runner.run(run_gateway(settled, lambda gateway: announce(gateway.url)))
+            else:
+                from fastcollab.serving.supervisor import supervise
 
-async def _run_gateway(config: "Config") -> None:
-    """Runs a gateway to its end; signals are heeded from when it accepts connections."""
-    from fastcollab.errors import StoreError
-    from fastcollab.server.gateway import Gateway
-
-    async with AsyncExitStack() as running:
-        try:
-            gateway = await running.enter_async_context(Gateway(config))
-        except StoreError as error:
-            fail([str(error)])
-        except OSError as error:
-            fail([f"cannot listen on {error.filename}: {reason(error)}"])
-
-        loop = asyncio.get_running_loop()
-
-        def drain() -> None:
-            gateway.close_soon()
-            # Whoever asks a second time does not want to wait for the drain.
-            for each in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(each)
-                signal.signal(each, signal.SIG_DFL)
-
-        for each in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(each, drain)
-        if config.tls.certificate_file is not None:
-            loop.add_signal_handler(signal.SIGHUP, gateway.renew_certificate)
-        typer.echo(f"fastcollab {__version__} accepts connections on {gateway.url}")
-        await gateway.wait_closed()
+                runner.run(supervise(settled, announce))
+    except CannotServe as error:
+        fail(error.lines)
 
 
 def token(

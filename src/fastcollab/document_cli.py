@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastcollab._command import ConfigOption, EngineOption, fail, load_config, reason
+from fastcollab._command import ConfigOption, EngineOption, fail, load_config
+from fastcollab._system import reason
 from fastcollab.errors import FastcollabError, VersionMismatch
 
 if TYPE_CHECKING:
@@ -214,27 +215,29 @@ def _on_store(
     from fastcollab.config import Setting
     from fastcollab.engines import open_documents
     from fastcollab.logs import printable
+    from fastcollab.serving.plan import CannotServe, Kept, engine_to_look_at
 
     config = load_config(path, {} if engine is None else {"engine.url": Setting(engine, "flag --engine")})
-    file = config.engine.sqlite_path
-    if file is None and config.engine.redis is None:
+    try:
+        kept = engine_to_look_at(config, Kept.here())
+    except CannotServe as error:
+        fail(error.lines)
+    place = kept.sqlite_path or kept.valkey_directory
+    if place is None and kept.redis is None:
         fail(
             [
-                f"engine.url is {config.engine.url}, which keeps documents in the gateway's own process, where no "
+                f"engine.url is {kept.url}, which keeps documents in the gateway's own process, where no "
                 "command can look at them; --engine names another"
             ]
         )
-    if file is not None and not makes and not file.exists():
-        fail([f"{file} does not exist"])
+    if place is not None and not makes and not place.exists():
+        fail([f"{place} does not exist"])
     # What the engine logs is what the command tells.
     logging.disable()
 
     async def run() -> None:
-        store = await open_documents(config.engine)
-        try:
+        async with open_documents(kept) as store:
             await command(store, config)
-        finally:
-            await store.close()
 
     try:
         asyncio.run(run())

@@ -41,16 +41,34 @@ class GatewayProcess:
         self.tell(number)
         return await asyncio.wait_for(self._process.wait(), PATIENCE)
 
+    async def output(self) -> str:
+        """What it has printed, up to its end, behind the line that says that it accepts connections."""
+        assert self._process.stdout is not None
+        return (await asyncio.wait_for(self._process.stdout.read(), PATIENCE)).decode()
+
 
 @asynccontextmanager
 async def serving(store: Path, *settings: str) -> AsyncIterator[GatewayProcess]:
     """``fastcollab serve`` on the store, with settings as KEY=VALUE; it does not outlive the block. Rooms have texts,
     unless who joins asks for something else.
     """
+    async with serving_with("--engine", f"sqlite:{store}", *assignments(*settings)) as process:
+        yield process
+
+
+def assignments(*settings: str) -> list[str]:
+    """The arguments for these settings, as KEY=VALUE."""
+    return [argument for setting in settings for argument in ("--set", setting)]
+
+
+@asynccontextmanager
+async def serving_with(*arguments: str, folder: Path | None = None) -> AsyncIterator[GatewayProcess]:
+    """The same with other arguments, in a folder to work in."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fastcollab", "serve", "--port", "0", "--engine", f"sqlite:{store}"),
+        *(sys.executable, "-m", "fastcollab", "serve", "--port", "0"),
         *("--set", "rooms.default_document_type=text"),
-        *(argument for setting in settings for argument in ("--set", setting)),
+        *arguments,
+        cwd=folder,
         env=environment(),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -66,10 +84,11 @@ async def serving(store: Path, *settings: str) -> AsyncIterator[GatewayProcess]:
             await process.wait()
 
 
-def command(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
+def command(*arguments: str, text: str = "", folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     """``fastcollab document`` with these arguments, at its end."""
     return subprocess.run(
         [sys.executable, "-m", "fastcollab", "document", *arguments],
+        cwd=folder,
         env=environment(),
         input=text,
         capture_output=True,

@@ -239,7 +239,8 @@ def test_flags_of_serve_are_named_in_problems() -> None:
         "server.port must be greater than or equal to 0, got -1 (flag --port)",
         "auth.secret must have at least 32 bytes for HS256, and has 3 (flag --set)",
         "limits.operations must be greater than or equal to 1, got '0' (flag --set)",
-        "engine.url is of the scheme mysql; known are memory://, sqlite:, redis:// and its kin (flag --engine)",
+        "engine.url is of the scheme mysql; known are memory://, sqlite:, valkey:, redis:// and its kin "
+        "(flag --engine)",
     ]
     assert fail("serve", "--set", "limits.operations") == ["--set takes KEY=VALUE, not 'limits.operations'"]
 

@@ -33,6 +33,7 @@ DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
 PROMISED = """
 server.host = "127.0.0.1"
 server.port = 8080
+server.workers = 1
 server.path = "/ws"
 server.handshake_timeout = 10.0
 server.trusted_proxies = []
@@ -502,9 +503,12 @@ def test_the_proxy_protocol_is_spoken_with_trusted_proxies_only() -> None:
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("mysql://user:hunter2@host/0", "is of the scheme mysql; known are memory://, sqlite:, redis:// and its kin"),
-        ("memory", "is not a URL; known are memory://, sqlite:, redis:// and its kin"),
-        ("memory://x", "is of the scheme memory; known are memory://, sqlite:, redis:// and its kin"),
+        (
+            "mysql://user:hunter2@host/0",
+            "is of the scheme mysql; known are memory://, sqlite:, valkey:, redis:// and its kin",
+        ),
+        ("memory", "is not a URL; known are memory://, sqlite:, valkey:, redis:// and its kin"),
+        ("memory://x", "is of the scheme memory; known are memory://, sqlite:, valkey:, redis:// and its kin"),
         *(
             (url, "names no host, or no port that there can be: write redis://host:port")
             for url in ("redis://", "redis://u:hunter2@", "redis://h:", "redis://h:0", "redis://h:65536", "redis://h:x")
@@ -523,6 +527,14 @@ def test_the_proxy_protocol_is_spoken_with_trusted_proxies_only() -> None:
         *(
             (url, "names no file: write sqlite:///absolute/path.db or sqlite:relative.db")
             for url in ("sqlite:", "sqlite://", "sqlite:///", "sqlite:////", "sqlite://documents.db", "sqlite:a\0b")
+        ),
+        *(
+            (
+                url,
+                "names no directory: write valkey:///absolute/path or valkey:relative; a server that runs already is "
+                "redis://host:port",
+            )
+            for url in ("valkey:", "valkey://", "valkey:///", "valkey://localhost:6379/0", "valkey:a\0b")
         ),
     ],
 )
@@ -544,7 +556,21 @@ def test_engines_that_there_are_not(url: str, problem: str) -> None:
 def test_engines(url: str, path: str | None) -> None:
     engine = Config(engine={"url": url}).engine
     assert engine.sqlite_path == (path and Path(path))
-    assert (engine.redis, engine.sqlite_durability) == (None, "full")
+    assert (engine.redis, engine.valkey_directory, engine.file_durability) == (None, None, "full")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("valkey:///srv/fastcollab", "/srv/fastcollab"),
+        ("valkey:/srv/fastcollab", "/srv/fastcollab"),
+        ("valkey:fastcollab.data", "fastcollab.data"),
+    ],
+)
+def test_where_a_valkey_of_ones_own_has_its_data(url: str, path: str) -> None:
+    engine = Config(engine={"url": url}).engine
+    assert engine.valkey_directory == Path(path)
+    assert (engine.redis, engine.sqlite_path, engine.file_durability) == (None, None, "full")
 
 
 @pytest.mark.parametrize(
@@ -575,9 +601,11 @@ def test_a_password_of_an_engine_is_not_shown() -> None:
     ("url", "durability", "problem"),
     [
         ("sqlite:a.db", "relaxed", None),
+        ("valkey:data", "relaxed", None),
         ("redis://h", "aof", None),
         ("redis+cluster://h", "replicas", None),
         ("sqlite:a.db", "aof", "cannot be aof with documents in SQLite, which takes full or relaxed"),
+        ("valkey:a", "aof", "cannot be aof with documents in a Valkey of its own, which takes full or relaxed"),
         ("unix:///a", "full", "cannot be full with documents in Redis, which takes none or aof or replicas"),
         ("memory://", "none", "cannot be none with documents in memory, which takes none at all"),
     ],
@@ -585,7 +613,7 @@ def test_a_password_of_an_engine_is_not_shown() -> None:
 def test_an_engine_is_as_durable_as_it_can_be(url: str, durability: str, problem: str | None) -> None:
     if problem is None:
         engine = Config(engine={"url": url, "durability": durability}).engine
-        assert durability in (engine.sqlite_durability, engine.redis_durability)
+        assert durability in (engine.file_durability, engine.redis_durability)
         return
     found = problems_of(lambda: Config(engine={"url": url, "durability": durability}))
     assert found == [f"engine.durability {problem} (keyword argument engine)"]

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from fastcollab.config.sections import Section
 
-SqliteDurability = Literal["full", "relaxed"]
+FileDurability = Literal["full", "relaxed"]
 RedisKind = Literal["standalone", "sentinel", "cluster"]
 RedisDurability = Literal["none", "aof", "replicas"]
 
@@ -129,17 +129,19 @@ class EngineConfig(Section):
 
     url: str = "sqlite:fastcollab.db"
     """`sqlite:///srv/documents.db` keeps documents in that file, and `sqlite:documents.db` in one that is sought from
-    the working directory. `memory://` keeps them in this process, for as long as it runs.
+    the working directory. `memory://` keeps them in this process, for as long as it runs. `valkey:///srv/fastcollab`
+    and `valkey:fastcollab.data` keep them in that directory, by a Valkey that the gateway starts and ends: it comes
+    with the extra `fastcollab[workers]`.
     `redis://user:password@host:port/0` keeps them in a Redis or Valkey, which many gateways may share: `rediss://` over
     TLS, `unix:///path` by a socket of this machine, and where there are many servers
     `redis+sentinel://host:port,host:port/service` and `redis+cluster://host:port,host:port`.
     """
 
     durability: Literal["full", "relaxed", "none", "aof", "replicas"] | None = None
-    """Of SQLite, `full`, the default: an operation is on the disk before it is acknowledged. `relaxed`: it outlives the
-    end of the process in any case, but a power cut may take the last moments. Of Redis, `none`, the default: an
-    operation is acknowledged when Redis has it in memory. `aof`: when it is in its append-only file on the disk.
-    `replicas`: when `engine.replicas` have it too.
+    """Of SQLite and `valkey:`, `full`, the default: an operation is on the disk before it is acknowledged. `relaxed`:
+    it outlives the end of the process in any case, but a power cut may take the last moments. Of Redis, `none`, the
+    default: an operation is acknowledged when Redis has it in memory. `aof`: when it is in its append-only file on the
+    disk. `replicas`: when `engine.replicas` have it too.
     """
 
     replicas: int = Field(default=1, ge=1, le=100)
@@ -166,14 +168,19 @@ class EngineConfig(Section):
     @field_validator("url")
     @classmethod
     def _check_url(cls, url: str) -> str:
-        if url == "memory://" or _sqlite_path(url) or RedisUrl.parse(url) is not None:
+        if url == "memory://" or _path("sqlite", url) or _path("valkey", url) or RedisUrl.parse(url) is not None:
             return url
         if url.startswith("sqlite:"):
             raise ValueError("names no file: write sqlite:///absolute/path.db or sqlite:relative.db")
+        if url.startswith("valkey:"):
+            raise ValueError(
+                "names no directory: write valkey:///absolute/path or valkey:relative; a server that runs already is "
+                "redis://host:port"
+            )
         # A URL may carry a password after its scheme, so the rest is not repeated.
         scheme, separator, _ = url.partition("://")
         given = f"of the scheme {scheme}" if separator else "not a URL"
-        raise ValueError(f"is {given}; known are memory://, sqlite:, redis:// and its kin")
+        raise ValueError(f"is {given}; known are memory://, sqlite:, valkey:, redis:// and its kin")
 
     @field_validator("durability")
     @classmethod
@@ -197,11 +204,18 @@ class EngineConfig(Section):
     @property
     def sqlite_path(self) -> Path | None:
         """The file of a SQLite engine; None: it is another engine."""
-        path = _sqlite_path(self.url)
+        path = _path("sqlite", self.url)
         return Path(path) if path else None
 
     @property
-    def sqlite_durability(self) -> SqliteDurability:
+    def valkey_directory(self) -> Path | None:
+        """Where a Valkey of the gateway's own keeps its data; None: it is another engine."""
+        path = _path("valkey", self.url)
+        return Path(path) if path else None
+
+    @property
+    def file_durability(self) -> FileDurability:
+        """Of SQLite, and of a Valkey of the gateway's own."""
         return "relaxed" if self.durability == "relaxed" else "full"
 
     @property
@@ -219,16 +233,18 @@ def without_password(text: str) -> str:
     return re.sub(r"(?<=://)([^/@:]*):[^/]*@", rf"\1:{MASK}@", text)
 
 
-def _sqlite_path(url: str) -> str | None:
-    """The path that a URL of SQLite names; None: it names none."""
-    found = re.fullmatch(r"sqlite:(?:///?(?=/))?(/?[^/\0][^\0]*)", url)
+def _path(scheme: str, url: str) -> str | None:
+    """The path that a URL of this scheme names; None: it is of another, or names none."""
+    found = re.fullmatch(scheme + r":(?:///?(?=/))?(/?[^/\0][^\0]*)", url)
     return found[1] if found else None
 
 
 def _durabilities(url: str) -> tuple[str, tuple[str, ...]]:
     """The engine's name, and which durabilities it knows."""
-    if _sqlite_path(url):
+    if _path("sqlite", url):
         return "SQLite", ("full", "relaxed")
+    if _path("valkey", url):
+        return "a Valkey of its own", ("full", "relaxed")
     if url == "memory://":
         return "memory", ()
     return "Redis", ("none", "aof", "replicas")

@@ -124,6 +124,11 @@ class ServerConfig(Section):
     port: int = Field(default=8080, ge=0, le=65_535)
     """TCP port; 0 takes any free one."""
 
+    workers: int = Field(default=1, ge=1, le=256)
+    """Processes that `fastcollab serve` has serve the port. With more than one, `limits.connections`,
+    `limits.handshakes`, `limits.connection_rate` and `server.reconnect_rate` are divided among them.
+    """
+
     path: str = Field(default="/ws", pattern=r"^/[^\s?#]*$")
     """Path of the WebSocket end point."""
 

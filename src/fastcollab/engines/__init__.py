@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 from fastcollab.config import EngineConfig
@@ -22,21 +23,20 @@ class ClusterPorts:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """All that a gateway needs of its engine. `cluster` is None if there can be no other gateway; `closing` end what
-    is beside the documents.
+    """All that a gateway needs of its engine. `cluster` is None if there can be no other gateway; `closing` end all of
+    it, one after the other.
     """
 
     documents: DocumentStore
     registry: ConnectionRegistry
     revocations: Revocations
+    closing: Sequence[Callable[[], Awaitable[None]]]
     cluster: ClusterPorts | None = None
-    closing: Sequence[Callable[[], Awaitable[None]]] = ()
 
     async def close(self) -> None:
         """Waits for what is under way, and lets go of files and connections."""
         for close in self.closing:
             await close()
-        await self.documents.close()
 
 
 async def open_engine(engine: EngineConfig) -> Engine:
@@ -45,24 +45,41 @@ async def open_engine(engine: EngineConfig) -> Engine:
         from fastcollab.engines.redis.engine import open_redis
 
         return await open_redis(engine)
+    if engine.valkey_directory is not None:
+        from fastcollab.engines.valkey import open_valkey
+
+        return await open_valkey(engine)
     if (path := engine.sqlite_path) is not None:
         from fastcollab.engines.sqlite import SqliteDocuments
 
-        documents = await SqliteDocuments.open(path, engine.sqlite_durability)
+        documents = await SqliteDocuments.open(path, engine.file_durability)
         try:
-            return Engine(documents, MemoryRegistry(), await documents.open_revocations())
+            return Engine(documents, MemoryRegistry(), await documents.open_revocations(), (documents.close,))
         except BaseException:
             await documents.close()
             raise
     from fastcollab.engines.memory import MemoryDocuments
 
-    return Engine(MemoryDocuments(), MemoryRegistry(), MemoryRevocations())
+    memory = MemoryDocuments()
+    return Engine(memory, MemoryRegistry(), MemoryRevocations(), (memory.close,))
 
 
-async def open_documents(engine: EngineConfig) -> DocumentStore:
+@asynccontextmanager
+async def open_documents(engine: EngineConfig) -> AsyncIterator[DocumentStore]:
     """The document store of this configuration, for a tool beside gateways; raises
     :class:`~fastcollab.errors.StoreError`.
     """
+    async with AsyncExitStack() as closing:
+        if engine.valkey_directory is not None:
+            from fastcollab.engines.valkey import visit
+
+            engine = await closing.enter_async_context(visit(engine))
+        documents = await _documents(engine)
+        closing.push_async_callback(documents.close)
+        yield documents
+
+
+async def _documents(engine: EngineConfig) -> DocumentStore:
     if engine.redis is not None:
         from fastcollab.engines.redis.documents import RedisDocuments
 
@@ -70,7 +87,7 @@ async def open_documents(engine: EngineConfig) -> DocumentStore:
     if (path := engine.sqlite_path) is not None:
         from fastcollab.engines.sqlite import SqliteDocuments
 
-        return await SqliteDocuments.open(path, engine.sqlite_durability, exclusive=False)
+        return await SqliteDocuments.open(path, engine.file_durability, exclusive=False)
     from fastcollab.engines.memory import MemoryDocuments
 
     return MemoryDocuments()

@@ -76,10 +76,10 @@ _LAST_HANDSHAKES = 1.0
 def _tell_where_documents_are(engine: EngineConfig) -> None:
     if (redis := engine.redis) is not None:
         log.info("documents are kept", server=redis.where, durability=engine.redis_durability)
-    elif engine.sqlite_path is None:
-        log.info("documents are kept in memory, and end with this process")
+    elif (path := engine.sqlite_path or engine.valkey_directory) is not None:
+        log.info("documents are kept", path=str(path.absolute()), durability=engine.file_durability)
     else:
-        log.info("documents are kept", file=str(engine.sqlite_path.absolute()), durability=engine.sqlite_durability)
+        log.info("documents are kept in memory, and end with this process")
 
 
 def _certificates(tls: TlsConfig) -> Certificates | None:
@@ -122,9 +122,11 @@ class Gateway:
         save_document: SaveDocument | None = None,
         permission: AskPermission | None = None,
         profile: AskProfile | None = None,
+        reuse_port: bool = False,
     ) -> None:
         """`store` keeps the documents, in place of the configured engine; it is closed with the gateway. `revocations`
         keeps what was revoked, in place of the engine, or of this process if there is a `store` of the program's own.
+        With `reuse_port` gateways in other processes may listen on the same port, each with a share of the connections.
 
         Raises :class:`~fastcollab.config.ConfigError` if the configuration names no key to verify tokens with, or an
         address in place of which there is a function.
@@ -133,6 +135,7 @@ class Gateway:
         self.config = config
         self._store = store
         self._revocations = revocations
+        self._reuse_port = reuse_port
         self._revoker: Revoker | None = None
         self._backend = Backend(config, load=load_document, save=save_document, permission=permission, profile=profile)
         self._server: asyncio.Server | None = None
@@ -361,7 +364,8 @@ class Gateway:
     async def _open_engine(self) -> Engine:
         """The configured engine; or what there is in place of it."""
         if self._store is not None:
-            return Engine(self._store, MemoryRegistry(), self._revocations or MemoryRevocations())
+            revocations = self._revocations or MemoryRevocations()
+            return Engine(self._store, MemoryRegistry(), revocations, closing=(self._store.close,))
         try:
             engine = await open_engine(self.config.engine)
         except ServiceUnavailable as error:
@@ -373,7 +377,7 @@ class Gateway:
         try:
             # The loop's own transports; those of aiofastnet are slower on uvloop here (docs/performance.md).
             return await asyncio.get_running_loop().create_server(
-                self._reception, server.host, server.port, backlog=_ACCEPT_BACKLOG
+                self._reception, server.host, server.port, backlog=_ACCEPT_BACKLOG, reuse_port=self._reuse_port
             )
         except OSError as error:
             error.filename = f"{server.host}:{server.port}"

@@ -17,7 +17,7 @@ async def test_in_memory() -> None:
     assert isinstance(engine.documents, MemoryDocuments)
     assert isinstance(engine.revocations, MemoryRevocations)
     assert engine.cluster is None
-    await engine.documents.close()
+    await engine.close()
 
 
 @pytest.mark.parametrize("durability", ["full", "relaxed"])
@@ -34,7 +34,6 @@ async def test_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durabi
     made = await documents.create("plans", "text", "")
     with pytest.raises(StoreError):
         await open_engine(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"))
-    tool = await open_documents(EngineConfig(url=f"sqlite://{tmp_path}/documents.db"))
-    assert await tool.load("plans") == made
-    await tool.close()
-    await documents.close()
+    async with open_documents(EngineConfig(url=f"sqlite://{tmp_path}/documents.db")) as tool:
+        assert await tool.load("plans") == made
+    await engine.close()

@@ -33,10 +33,11 @@ async def open_redis(config: EngineConfig) -> Engine:
         await servers.close()
         raise StoreError(error.message) from error
     registry.open()
+    documents = RedisDocuments(servers)
     return Engine(
-        RedisDocuments(servers),
+        documents,
         registry,
         RedisRevocations(servers, orders),
+        (registry.close, rosters.close, orders.close, documents.close),
         ClusterPorts(nodes, rosters, orders, bus),
-        closing=(registry.close, rosters.close, orders.close),
     )

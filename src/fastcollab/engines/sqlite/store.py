@@ -19,9 +19,9 @@ from typing import Any
 
 from fastcollab.core.document import Author, Committed
 from fastcollab.core.revocation import Revocation
+from fastcollab.engines.lock import take_lock
 from fastcollab.engines.sqlite import changes, faults, reading, revoking
 from fastcollab.engines.sqlite.keeping import GATHERED
-from fastcollab.engines.sqlite.lock import take_lock
 from fastcollab.engines.sqlite.reading import Reader
 from fastcollab.engines.sqlite.revoking import SqliteRevocations
 from fastcollab.engines.sqlite.schema import Durability, connect
@@ -166,7 +166,8 @@ def _prepare(path: Path, durability: Durability, exclusive: bool) -> tuple[Path,
     if not path.parent.is_dir():
         raise StoreError(f"{path.parent}, where {path.name} is to be stored, is no directory")
     # By whatever links others come to the file, they come to the same lock.
-    lock = take_lock(path.resolve()) if exclusive else None
+    resolved = path.resolve()
+    lock = take_lock(resolved, resolved.with_name(resolved.name + ".lock")) if exclusive else None
     try:
         with closing(connect(path, durability, create=True)) as connection:
             # SQLite opens a file that can only be read all the same, until somebody writes.

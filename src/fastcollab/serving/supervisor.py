@@ -1,0 +1,192 @@
+"""Starts the workers and what they share, has them live, and ends them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import pickle
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from fastcollab.config import Config
+from fastcollab.core.revival import MOST_DEATHS, Revival
+from fastcollab.engines.valkey import EmbeddedValkey
+from fastcollab.errors import StoreError
+from fastcollab.logs import get_logger
+from fastcollab.server.operations import OperationsPort
+from fastcollab.serving.plan import CannotServe, worker_config
+from fastcollab.serving.port import cannot_listen, held_port
+from fastcollab.serving.signals import heed_signals
+
+log = get_logger(__name__)
+
+#: How much longer (s) than `server.shutdown_timeout` a worker may take to end before it is killed.
+_OVERTIME = 3.0
+
+
+async def supervise(config: Config, announce: Callable[[str], None]) -> None:
+    """Runs as many workers as the configuration says, until this process is told to stop. `announce` is given their
+    address when all of them accept connections. Raises :class:`CannotServe`.
+    """
+    told = asyncio.Event()
+    workers: list[Worker] = []
+
+    def renew_certificates() -> None:
+        for worker in workers:
+            worker.tell(signal.SIGHUP)
+
+    heed_signals(config, told.set, renew_certificates)
+    async with AsyncExitStack() as running:
+        try:
+            port = running.enter_context(held_port(config.server.host, config.server.port))
+            if config.ops.port is not None:
+                operations = OperationsPort(config.ops, faults=lambda: _faults(workers, told.is_set()))
+                await operations.start()
+                running.push_async_callback(operations.close)
+                log.info("operations are served", url=operations.url)
+        except OSError as error:
+            raise cannot_listen(error) from error
+        engine, ends_for_good = config.engine, []
+        if engine.redis is None:
+            try:
+                server = await EmbeddedValkey.start(engine)
+            except StoreError as error:
+                raise CannotServe(str(error)) from error
+            running.push_async_callback(server.close)
+            engine, ends_for_good = server.attached, [server.given_up]
+        shared = pickle.dumps(worker_config(config, engine, port))
+        workers += [Worker(number + 1, shared) for number in range(config.server.workers)]
+
+        patience = config.server.shutdown_timeout + _OVERTIME
+        running.push_async_callback(lambda: asyncio.gather(*(worker.end(patience) for worker in workers)))
+        async with _task(_serve(workers, announce)) as serving, _task(told.wait()) as stopping:
+            await asyncio.wait({serving, stopping, *ends_for_good}, return_when=asyncio.FIRST_COMPLETED)
+            for reason in ends_for_good:
+                if reason.done():
+                    raise CannotServe(reason.result())
+            if serving.done():
+                await serving
+
+
+def _faults(workers: Sequence[Worker], stopping: bool) -> list[str]:
+    """What keeps them from serving as they should. That one is being started again does not, while there are others:
+    nobody is connected to it.
+    """
+    serving = [worker for worker in workers if worker.is_serving]
+    faults = [f"worker {worker.number}: {fault}" for worker in serving for fault in worker.faults]
+    if not serving:
+        faults.append("there is no worker that serves")
+    return [*faults, "the gateway is stopping"] if stopping else faults
+
+
+async def _serve(workers: list[Worker], announce: Callable[[str], None]) -> None:
+    """Starts the workers, and has them live; ends with :class:`CannotServe`."""
+    # What keeps one from starting keeps all of them, and need not be said by all.
+    first, *others = workers
+    url = await first.start()
+    await _together(*(worker.start() for worker in others))
+    announce(url)
+    await _together(*(worker.keep() for worker in workers))
+
+
+class Worker:
+    """One of the processes, and those that follow it when it has died. `config` is its configuration, as a pickle."""
+
+    def __init__(self, number: int, config: bytes) -> None:
+        self.number = number
+        self.is_serving = False
+        #: What keeps it from serving as it should, in words.
+        self.faults: Sequence[str] = ()
+        self._config = config
+        self._revival = Revival()
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> str:
+        """Starts it, and returns its address when it accepts connections; or raises :class:`CannotServe`."""
+        self._process = process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", "-m", "fastcollab.serving.worker", str(self.number)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            # What a terminal tells all of its processes, this one hears from us.
+            start_new_session=True,
+        )
+        assert process.stdin is not None and process.stdout is not None
+        with contextlib.suppress(OSError):  # It has ended before it has read all, which is told below.
+            process.stdin.write(self._config)
+            await process.stdin.drain()
+        said = await process.stdout.readline()
+        answer: dict[str, Any] = json.loads(said) if said else {}
+        if "url" in answer:
+            self.is_serving, self.faults = True, ()
+            return str(answer["url"])
+        status = await process.wait()
+        problem = f"worker {self.number} has ended with status {status} while it started"
+        raise CannotServe(*answer.get("problems", [problem]))
+
+    async def keep(self) -> None:
+        """Has it started again whenever it has ended, until that is of no use: then raises :class:`CannotServe`."""
+        clock = asyncio.get_running_loop().time
+        why = ""
+        while True:
+            if not why:
+                why = f"status {await self._listen()}"
+            wait = self._revival.died(clock())
+            if wait is None:
+                raise CannotServe(
+                    f"worker {self.number} has ended {MOST_DEATHS + 1} times within a minute, at last with {why}"
+                )
+            log.warning("a worker has ended, and is started again", worker=self.number, why=why, seconds=wait)
+            await asyncio.sleep(wait)
+            try:
+                await self.start()
+                why = ""
+            except CannotServe as error:
+                why = str(error)
+
+    async def _listen(self) -> int:
+        """Hears what it says, until it has ended; returns its status."""
+        assert self._process is not None and self._process.stdout is not None, "it has been started"
+        async for line in self._process.stdout:
+            self.faults = json.loads(line)["faults"]
+        self.is_serving = False
+        return await self._process.wait()
+
+    def tell(self, number: signal.Signals) -> None:
+        """Sends it the signal, if it is there."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.send_signal(number)
+
+    async def end(self, patience: float) -> None:
+        """Has it drain, and returns when it has ended, after `patience` seconds in any case."""
+        self.tell(signal.SIGTERM)
+        if self._process is not None:
+            try:
+                await asyncio.wait_for(self._process.wait(), patience)
+            except TimeoutError:
+                log.error("a worker does not end, and is killed", worker=self.number)
+                self._process.kill()
+                await self._process.wait()
+
+
+@asynccontextmanager
+async def _task(coroutine: Coroutine[Any, Any, Any]) -> AsyncIterator[asyncio.Task[Any]]:
+    """A task that ends with the context."""
+    task = asyncio.create_task(coroutine)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        # It has told whoever waited for it; the loop need not.
+        if not task.cancelled():
+            task.exception()
+
+
+async def _together(*coroutines: Coroutine[Any, Any, Any]) -> None:
+    """All of them at once; when one fails, the others end."""
+    async with AsyncExitStack() as running:
+        await asyncio.gather(*[await running.enter_async_context(_task(each)) for each in coroutines])

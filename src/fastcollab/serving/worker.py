@@ -1,0 +1,76 @@
+"""``python -m fastcollab.serving.worker NUMBER``: one worker, run by the supervisor.
+
+It reads its configuration, a pickle, from the standard input: among its arguments others of the machine would see the
+secrets in it. On the standard output it says, as a line of JSON each, ``{"url": …}`` when it accepts connections, or
+``{"problems": […]}``, and from then on ``{"faults": […]}`` whenever something begins or ceases to keep it from serving
+as it should.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pickle
+import signal
+import sys
+
+import structlog
+import uvloop
+
+from fastcollab.config import Config
+from fastcollab.logs import configure_logging
+from fastcollab.server.gateway import Gateway
+from fastcollab.serving.plan import CannotServe
+from fastcollab.serving.process import run_gateway
+
+#: How often (s) it looks what is wrong.
+_LOOKS = 0.5
+
+
+def main() -> None:
+    config: Config = pickle.load(sys.stdin.buffer)
+    structlog.contextvars.bind_contextvars(worker=int(sys.argv[1]))
+    configure_logging(config)
+    with os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # Whatever else is printed here is no answer.
+
+        def say(**what: object) -> None:
+            with contextlib.suppress(OSError):  # There is no supervisor any more, which is noticed otherwise.
+                print(json.dumps(what), file=answers, flush=True)
+
+        async def run() -> None:
+            telling: list[asyncio.Task[None]] = []
+
+            async def tell_faults(gateway: Gateway) -> None:
+                said: list[str] = []
+                while True:
+                    if (faults := list(gateway.faults)) != said:
+                        say(faults=faults)
+                        said = faults
+                    await asyncio.sleep(_LOOKS)
+
+            def announce(gateway: Gateway) -> None:
+                say(url=gateway.url)
+                asyncio.get_running_loop().add_reader(0, _supervisor_has_ended)
+                telling.append(asyncio.create_task(tell_faults(gateway)))
+
+            await run_gateway(config, announce, reuse_port=True)
+
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(run())
+        except CannotServe as error:
+            say(problems=error.lines)
+            sys.exit(1)
+
+
+def _supervisor_has_ended() -> None:
+    asyncio.get_running_loop().remove_reader(0)
+    # As a signal, of which the second ends the process at once: that of a supervisor that does not wait any longer.
+    signal.raise_signal(signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    main()
