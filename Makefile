@@ -4,6 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
+# What computes and does not wait: each in a process of its own. The others have the machine for themselves.
+SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
+
 SDK := sdk/node_modules/.ready
 
 .PHONY: help setup run test sdk attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
@@ -35,7 +38,8 @@ run: setup  ## the gateway with its demo, on embedded engines
 
 test: setup lint sdk  ## lint, then all tests
 	cd sdk && npm run --silent package && npm test --silent
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadscope $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 conformance: setup  ## Autobahn's WebSocket cases against the listener
 	$(BIN)/python -m tests.conformance
