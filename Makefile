@@ -9,7 +9,7 @@ SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
 
 SDK := sdk/node_modules/.ready
 
-.PHONY: help setup run test sdk attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
+.PHONY: help setup run test sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -32,6 +32,9 @@ $(SDK): sdk/package-lock.json
 
 sdk: $(SDK)  ## the TypeScript packages, built in sdk/packages/*/dist
 	cd sdk && npm run --silent build
+
+sdkfuzz: setup $(SDK)  ## thousands of steps of the TypeScript client's documents against a gateway
+	cd sdk/packages/client && FUZZ_STEPS=$${FUZZ_STEPS:-5000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} npx vitest run fuzz
 
 run: setup  ## the gateway with its demo, on embedded engines
 	$(BIN)/fastcollab demo

@@ -84,6 +84,8 @@ export interface JoinOptions<Content = any, Operation = any> {
 }
 
 export class CollaborativeClient extends Emitter<ClientEvents> {
+  /** The gateway's address. */
+  readonly url: string;
   readonly #link: Link;
   readonly #types: Map<string, DocumentType> = new Map();
   readonly #rooms: Map<string, Room> = new Map();
@@ -94,7 +96,6 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
   readonly #rejoining: Rejoining;
   readonly #roomHost: RoomHost;
   readonly #persistence: PendingStore | undefined;
-  readonly #url: string;
   readonly #sendsBinary: boolean;
   #userId = '';
   #current: string | undefined; // the room that calls without one mean
@@ -106,7 +107,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
     if (!make) throw new FastcollabError('there is no global WebSocket here: pass a class as `WebSocket`');
     const policy = { ...DEFAULT_POLICY, ...(typeof reconnect === 'object' && reconnect) };
     for (const type of types) this.#types.set(type.name, type);
-    this.#url = url;
+    this.url = url;
     this.#persistence = config.persistence;
     this.#sendsBinary = cursors !== 'json';
     const options = {
@@ -263,7 +264,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
 
   async #openJournal(roomId: string): Promise<void> {
     if (!this.#persistence || this.#rooms.has(roomId) || this.#journals.has(roomId)) return;
-    const slot = await this.#persistence.open(JSON.stringify([this.#url, this.#userId, roomId]));
+    const slot = await this.#persistence.open(JSON.stringify([this.url, this.#userId, roomId]));
     const room = (): Room | undefined => this.#rooms.get(roomId);
     const kept = (): void => room()?.pendingKept();
     this.#journals.set(roomId, new Journal(slot, kept, error => this.#tell(error, roomId)));
@@ -329,7 +330,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
       binaryReceived: data => this.#binaryReceived(data),
       connected: session => this.#connected(session),
       disconnected: reason => this.#disconnected(reason),
-      statusChanged: status => this.emit('status', status),
+      statusChanged: status => this.#statusChanged(status),
       retrying: retry => this.emit('reconnecting', retry),
       tokenExpiring: expiresAt => this.emit('tokenExpiring', expiresAt),
       get traffic() {
@@ -351,11 +352,14 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
     this.#active.forget();
     this.#byHandle.clear();
     this.#rejoining.cancel();
-    for (const room of this.#rooms.values()) {
-      if (reason) room.suspend(reason);
-      else if (room.status !== 'closed') room.interrupt();
-    }
-    if (reason) this.emit('closed', reason);
+    if (!reason) return;
+    for (const room of this.#rooms.values()) room.suspend(reason);
+    this.emit('closed', reason);
+  }
+
+  #statusChanged(status: ClientStatus): void {
+    if (status === 'connecting') for (const room of this.#rooms.values()) room.interrupt();
+    this.emit('status', status);
   }
 
   #binaryReceived(data: ArrayBuffer): void {

@@ -152,13 +152,12 @@ export class Link {
   }
 
   connect(): Promise<Session> {
-    if (this.#status === 'closed') {
-      this.#stopWatching = onWakeup(() => this.#wake());
-      this.#expectSession();
-      this.#setStatus('connecting');
-      void this.#establish();
-    }
-    return this.ready();
+    if (this.#status !== 'closed') return this.ready();
+    this.#stopWatching = onWakeup(() => this.#wake());
+    const { promise } = this.#expectSession();
+    this.#setStatus('connecting');
+    void this.#establish();
+    return promise;
   }
 
   /** Says good-bye: the others see this participant leave at once. */
@@ -284,9 +283,10 @@ export class Link {
     }
   }
 
-  #expectSession(): void {
+  #expectSession(): Ready {
     this.#ready = withResolvers();
     this.#ready.promise.catch(() => {}); // whoever waits is told; nobody has to
+    return this.#ready;
   }
 
   #setStatus(status: ClientStatus): void {

@@ -289,6 +289,7 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
   /** The room is not joined at present. What is pending stays, and is sent when it is joined again. @internal */
   interrupt(): void {
     this.#isJoined = false;
+    this.#ended = undefined;
     this.#missed = 0;
     this.#sentId = '';
     clearTimeout(this.#timer);

@@ -243,9 +243,9 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
     this.#document?.advance();
   }
 
-  /** The connection is lost, and will be made again. @internal */
+  /** There is no connection, and one is being made. @internal */
   interrupt(): void {
-    this.#isJoined = false;
+    this.#isJoined = this.#isClosed = false;
     this.#document?.interrupt();
     this.#updateStatus();
   }

@@ -1,0 +1,110 @@
+/** The parts that need neither a gateway nor a connection. */
+
+import { expect, test, vi } from 'vitest';
+import { Copy } from '../../src/document/copy.js';
+import { Journal } from '../../src/document/journal.js';
+import { decodeFrames, Emitter, encodeFrame } from '../../src/index.js';
+import { text } from '../../src/ot/text.js';
+import { Pacer } from '../../src/pacing.js';
+import type { PendingRecord, PendingSlot } from '../../src/persistence/store.js';
+import { uuid } from '../../src/uuid.js';
+
+class Bell extends Emitter<{ ring: number }> {
+  ring(times: number): void {
+    this.emit('ring', times);
+  }
+}
+
+test('a handler that throws disturbs nobody else, and one that is taken back is not called', () => {
+  const reported = vi.fn();
+  vi.stubGlobal('reportError', reported);
+  const bell = new Bell();
+  const heard: string[] = [];
+  const stop = bell.on('ring', times => heard.push(`first ${times}`));
+  bell.on('ring', () => {
+    throw new Error('deaf');
+  });
+  bell.on('ring', () => stop()); // within the event itself
+  bell.on('ring', times => heard.push(`last ${times}`));
+  bell.ring(1);
+  bell.ring(2);
+  vi.unstubAllGlobals();
+  expect(heard).toEqual(['first 1', 'last 1', 'last 2']);
+  expect(reported).toHaveBeenCalledTimes(2);
+});
+
+test('what is no frame is refused (B1)', () => {
+  const nothing = (): void => {};
+  for (const size of [0, 2, 7, 17, 19, 25, 27])
+    expect(() => decodeFrames(new ArrayBuffer(size), nothing)).toThrow(RangeError);
+  const frame = encodeFrame(1, { user: 1, x: 0, y: 0, timestamp: 0 });
+  new DataView(frame).setUint16(0, 3);
+  expect(() => decodeFrames(frame, nothing)).toThrow('unknown type 3');
+  const batch = new ArrayBuffer(8 + 24);
+  new DataView(batch).setUint32(0, 0x0101_0002); // two records are announced
+  expect(() => decodeFrames(batch, nothing)).toThrow('2 records');
+  for (const x of [Number.NaN, Number.POSITIVE_INFINITY, 2 ** 24 + 2]) {
+    expect(() => encodeFrame(1, { user: 1, x, y: 0, timestamp: 0 })).toThrow(RangeError);
+  }
+});
+
+test('a bucket lets the burst through at once, and then one per interval', () => {
+  const pacer = new Pacer(10, 1);
+  for (let sent = 0; sent < 10; sent++) {
+    expect(pacer.delay(0)).toBe(0);
+    pacer.sent(0);
+  }
+  expect(pacer.delay(0)).toBeCloseTo(100);
+  expect(pacer.delay(100)).toBeCloseTo(0);
+  expect(() => new Pacer(0)).toThrow(RangeError);
+});
+
+test('ids are UUIDs of version 4', () => {
+  const ids = new Set(Array.from({ length: 1000 }, uuid));
+  expect(ids.size).toBe(1000);
+  for (const id of ids) expect(id).toMatch(/^[\da-f]{8}-[\da-f]{4}-4[\da-f]{3}-[89ab][\da-f]{3}-[\da-f]{12}$/);
+});
+
+test('an operation may be sent when it is stored under its id, and the newest state is written next', async () => {
+  const records: PendingRecord[] = [];
+  let finish: () => void = () => {};
+  const cleared = vi.fn(async () => {});
+  const slot: PendingSlot = {
+    found: undefined,
+    put: record => {
+      records.push(record);
+      return new Promise(resolve => {
+        finish = resolve;
+      });
+    },
+    clear: cleared,
+    close: () => {},
+  };
+  const kept = vi.fn();
+  const journal = new Journal(slot, kept, () => expect.unreachable());
+  const copy = new Copy(text, '', 0, 'e');
+  journal.update(copy); // nothing is pending, and nothing is stored
+  copy.edit(['a']);
+  journal.update(copy);
+  const { messageId } = copy.inFlight!;
+  expect(journal.isKept(messageId)).toBe(false);
+  for (const letter of ['b', 'c']) {
+    copy.edit([letter]);
+    journal.update(copy);
+  }
+  expect(records).toHaveLength(1);
+  finish();
+  await vi.waitFor(() => expect(records).toHaveLength(2));
+  expect(kept).toHaveBeenCalledTimes(1);
+  expect(journal.isKept(messageId)).toBe(true);
+  expect(records[1]).toMatchObject({ messageId, version: 0, epoch: 'e', operations: [['a'], ['cb']] });
+  finish();
+  copy.acknowledged(1);
+  journal.update(copy);
+  await vi.waitFor(() => expect(records).toHaveLength(3));
+  expect(journal.isKept(copy.inFlight!.messageId)).toBe(false);
+  finish();
+  copy.acknowledged(2);
+  journal.update(copy);
+  await vi.waitFor(() => expect(cleared).toHaveBeenCalledTimes(1));
+});
