@@ -25,6 +25,9 @@ class Way:
         self._passes = asyncio.Event()
         self._passes.set()
         self._writers: set[asyncio.StreamWriter] = set()
+        #: On which something was subscribed to, and of those, on which nothing comes back any more.
+        self._hearers: set[asyncio.StreamWriter] = set()
+        self._silent: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
 
@@ -51,6 +54,10 @@ class Way:
         """Nothing passes, and nobody is told."""
         self._passes.clear()
 
+    def silence(self) -> None:
+        """Who has subscribed to something hears nothing any more on that connection, and is not told."""
+        self._silent |= self._hearers
+
     def mend(self) -> None:
         """All is well; what was swallowed arrives, where somebody still waits for it."""
         self._is_cut = False
@@ -71,7 +78,7 @@ class Way:
             ends.append(target[1])
             self._writers.add(target[1])
             pumps = [
-                asyncio.ensure_future(self._pump(reader, target[1])),
+                asyncio.ensure_future(self._pump(reader, target[1], asks=writer)),
                 asyncio.ensure_future(self._pump(target[0], writer)),
             ]
             try:
@@ -82,7 +89,8 @@ class Way:
                 await asyncio.gather(*pumps, return_exceptions=True)
         finally:
             for each in ends:
-                self._writers.discard(each)
+                for known in (self._writers, self._hearers, self._silent):
+                    known.discard(each)
                 each.close()
 
     async def _reach(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
@@ -93,11 +101,36 @@ class Way:
                 return await asyncio.open_connection("127.0.0.1", port)
         return None
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(_CHUNK):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asks: asyncio.StreamWriter | None = None
+    ) -> None:
+        """`asks` is who sends what is read, if that is the one who has connected."""
+        passing: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
+        clock = asyncio.get_running_loop().time
+
+        async def take_in() -> None:
+            data = b"."
+            while data:
+                try:
+                    data = await reader.read(_CHUNK)
+                except OSError:
+                    data = b""
+                if asks is not None and b"SUBSCRIBE" in data:
+                    self._hearers.add(asks)
+                passing.put_nowait((clock() + self.delay, data))
+
+        taking_in = asyncio.ensure_future(take_in())
+        try:
+            while True:
+                due, data = await passing.get()
+                await asyncio.sleep(max(0.0, due - clock()))
                 await self._passes.wait()
-                writer.write(data)
-                await writer.drain()
+                if not data:
+                    return
+                if writer not in self._silent:
+                    writer.write(data)
+                    await writer.drain()
+        except OSError:
+            return
+        finally:
+            taking_in.cancel()
