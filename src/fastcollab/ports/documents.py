@@ -16,12 +16,14 @@ class LogMoved(FastcollabError):
     """Operations were to be appended to a log that is not where they begin: another has written to it, or the document
     has begun another life, or there is none.
 
-    `entries` are what follows in the log, if the engine had it at hand: all of it, or none.
+    `entries` are what follows in the log, if the engine had it at hand: all of it, or none. Who appends again is to
+    wait for `pause` seconds first, which is more than none if it is another's turn, who was overtaken for long.
     """
 
-    def __init__(self, message: str, entries: Sequence[Committed] = ()) -> None:
+    def __init__(self, message: str, entries: Sequence[Committed] = (), pause: float = 0.0) -> None:
         super().__init__(message)
         self.entries = entries
+        self.pause = pause
 
 
 class AlreadyCommitted(FastcollabError):

@@ -292,6 +292,8 @@ class Committer:
                 room.commits.restage(known.results)
                 return
             except LogMoved as moved:
+                if moved.pause:
+                    await asyncio.sleep(moved.pause)
                 await self._read_on(room, moved.entries)
                 return
         self._stored(room)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from zlib import crc32
 
@@ -343,3 +345,53 @@ async def test_a_slot_that_is_half_moved() -> None:
         found = await documents.load("plans")
         assert found is not None and found.newest == 3
         await documents.close()
+
+
+async def test_who_is_overtaken_again_and_again_is_given_the_turn(server: RedisServer) -> None:
+    """One who is far from the server would never be first in a room that others write to all the time."""
+    now = 0.0
+    async with AsyncExitStack() as stack:
+        near = await RedisDocuments.open(EngineConfig(url=server.url, prefix="turns"))
+        stack.push_async_callback(near.close)
+        far = await RedisDocuments.open(EngineConfig(url=server.url, prefix="turns"), lambda: now)
+        stack.push_async_callback(far.close)
+        epoch = (await near.create("plans", "text", "")).epoch
+        for version in range(1, 4):
+            await near.append("plans", epoch, [entry(version)])
+            with pytest.raises(LogMoved) as moved:
+                await far.append("plans", epoch, [entry(version, message_id="of the far one")])
+            assert moved.value.pause == 0
+            now += 0.3
+        with pytest.raises(LogMoved) as waits:
+            await near.append("plans", epoch, [entry(4)])
+        assert waits.value.pause > 0
+        await far.append("plans", epoch, [entry(4, message_id="of the far one")])
+        await near.append("plans", epoch, [entry(5)])
+        # Once it has had its turn, it is as others are.
+        with pytest.raises(LogMoved):
+            await far.append("plans", epoch, [entry(5, message_id="another of it")])
+        await near.append("plans", epoch, [entry(6)])
+
+
+async def test_a_turn_that_is_not_taken_is_over_soon(server: RedisServer) -> None:
+    now = 0.0
+    async with AsyncExitStack() as stack:
+        near = await RedisDocuments.open(EngineConfig(url=server.url, prefix="turns-over"))
+        stack.push_async_callback(near.close)
+        far = await RedisDocuments.open(EngineConfig(url=server.url, prefix="turns-over"), lambda: now)
+        stack.push_async_callback(far.close)
+        epoch = (await near.create("plans", "text", "")).epoch
+        await near.append("plans", epoch, [entry(1)])
+        for _ in range(4):
+            with pytest.raises(LogMoved):
+                await far.append("plans", epoch, [entry(1, message_id="of the far one")])
+            now += 0.3
+        begun = time.monotonic()
+        while True:
+            try:
+                await near.append("plans", epoch, [entry(2)])
+            except LogMoved as waits:
+                await asyncio.sleep(waits.pause)
+            else:
+                break
+        assert 1.5 < time.monotonic() - begun < 10

@@ -15,6 +15,8 @@ from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from typing import Any
 
+from cachetools import TTLCache
+
 from fastcollab.config import EngineConfig
 from fastcollab.core.document import Author, Committed
 from fastcollab.engines.redis.faults import RETRY_AFTER_MS
@@ -59,6 +61,11 @@ _ATTEMPTS = 10
 #: Of how many rooms the names of keys are kept.
 _KEYS_KEPT = 16_384
 
+#: For how long (s) others are first before one asks for its turn, and how long (s) one waits whose turn it is not.
+_LONG, _PAUSE = 0.5, 0.02
+#: Of how many rooms it is remembered that others were before, and how long (s).
+_OVERTAKEN_KEPT, _REMEMBER_OVERTAKEN = 1024, 30.0
+
 #: How many calls about different rooms are under way at once.
 _AT_ONCE = 256
 
@@ -70,6 +77,10 @@ class RedisDocuments:
         self._servers = servers
         self._names = servers.names
         self._clock = clock
+        #: By room, since when others have been first, until one has appended.
+        self._overtaken: TTLCache[str, float] = TTLCache(_OVERTAKEN_KEPT, _REMEMBER_OVERTAKEN, clock)
+        #: The name under which its turn is kept.
+        self._who = secrets.token_hex(8)
         # To make them costs as much as all else of an append that is not in C.
         self._keys_of_append = lru_cache(_KEYS_KEPT)(self._make_keys_of_append)
 
@@ -156,11 +167,33 @@ class RedisDocuments:
 
     def append(self, room_id: str, epoch: str, entries: Sequence[Committed], mark: str = "") -> asyncio.Future[None]:
         keys = self._keys_of_append(room_id)
-        arguments: list[Word] = [room_id, epoch, entries[0].version, mark, entries[-1].mark]
+        begun = self._clock()
+        turn = "overtaken" if begun - self._overtaken.get(room_id, begun) > _LONG else ""
+        arguments: list[Word] = [room_id, epoch, entries[0].version, mark, entries[-1].mark, self._who, turn]
         for entry in entries:
             arguments += (encode_entry(entry), author_key(entry.author), entry.size)
-        decode = partial(_appended, room_id, epoch, entries, mark)
+        decode = partial(self._appended, begun, room_id, epoch, entries, mark)
         return self._servers.run(_APPEND, keys, *arguments, durable=True, decode=decode)
+
+    def _appended(
+        self, begun: float, room_id: str, epoch: str, entries: Sequence[Committed], mark: str, reply: Any
+    ) -> None:
+        """Raises what the reply to an append says."""
+        if reply == 1:
+            self._overtaken.pop(room_id, None)
+            return
+        kind, *rest = reply
+        if kind == b"known":
+            pairs = zip(rest[::2], rest[1::2], strict=True)
+            raise AlreadyCommitted({entries[index].author: version for index, version in pairs})
+        error = _moved(room_id, entries[0].version - 1, epoch)
+        if kind == b"turn":
+            error.pause = _PAUSE
+            raise error
+        self._overtaken.setdefault(room_id, begun)
+        if rest and (not mark or mark_of(rest[0]) == mark):
+            error.entries = [decode_entry(each) for each in rest[1:]]
+        raise error
 
     def _make_keys_of_append(self, room_id: str) -> Sequence[bytes]:
         return (
@@ -372,20 +405,6 @@ class RedisDocuments:
 
     def _unix(self) -> int:
         return int(self._clock() * 1000)
-
-
-def _appended(room_id: str, epoch: str, entries: Sequence[Committed], mark: str, reply: Any) -> None:
-    """Raises what the reply to an append says."""
-    if reply == 1:
-        return
-    kind, *rest = reply
-    if kind == b"known":
-        pairs = zip(rest[::2], rest[1::2], strict=True)
-        raise AlreadyCommitted({entries[index].author: version for index, version in pairs})
-    error = _moved(room_id, entries[0].version - 1, epoch)
-    if rest and (not mark or mark_of(rest[0]) == mark):
-        error.entries = [decode_entry(each) for each in rest[1:]]
-    raise error
 
 
 def _moved(room_id: str, version: int, epoch: str) -> LogMoved:

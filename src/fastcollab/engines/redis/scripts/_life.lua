@@ -1,6 +1,7 @@
 -- A document's life: how it begins, and how it ends.
 --
--- KEYS[1] document    hash: type, epoch, base, version, oldest, bytes, mark, created_at, handed_back; replaced; mended_*
+-- KEYS[1] document    hash: type, epoch, base, version, oldest, bytes, mark, created_at, handed_back; turn; replaced;
+--                     mended_*
 -- KEYS[2] log         stream: the entry with the id <version>-0 has that entry (e), and the bytes of all up to it (b)
 -- KEYS[3] results     sorted set: authors, by version
 -- KEYS[4] snapshots   sorted set: by version the tokens in the names of the keys that have the contents
