@@ -4,7 +4,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/gateway/setup.ts'],
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     pool: 'threads',
     maxWorkers: 2,
   },

@@ -10,20 +10,22 @@
  * them again all the same.
  */
 
+import type { ClientConfig, ClientEvents, JoinOptions } from './config.js';
 import { ActiveRoom } from './connection/active.js';
-import { Link, type LinkHandler, type Retry, type Session, type Token, type Traffic } from './connection/link.js';
+import { Link } from './connection/link.js';
 import type { ConnectionMetrics } from './connection/metrics.js';
-import { DEFAULT_POLICY, Reconnection, type ReconnectPolicy } from './connection/reconnection.js';
+import { DEFAULT_POLICY, Reconnection } from './connection/reconnection.js';
 import { Rejoining } from './connection/rejoining.js';
 import type { Request } from './connection/requests.js';
+import type { LinkHandler, Session, Traffic } from './connection/session.js';
 import type { WebSocketConstructor } from './connection/socket.js';
 import { Journal } from './document/journal.js';
-import type { Rejection } from './document/shared.js';
 import type { UndoOptions } from './document/undo.js';
 import { Emitter } from './events.js';
 import type { DocumentType } from './ot/type.js';
 import type { PendingStore } from './persistence/store.js';
-import { type CursorPosition, Room, type RoomHost } from './room/room.js';
+import { Room, type RoomHost } from './room/room.js';
+import type { CursorPosition } from './room/showing.js';
 import type { ClientStatus } from './status.js';
 import { uuid } from './uuid.js';
 import { ConnectionClosed, ErrorCode, FastcollabError, ProtocolError } from './wire/errors.js';
@@ -32,56 +34,6 @@ import type { SelectionRange, ServerMessage, ServerMessages } from './wire/messa
 
 const BATCHED = 'fastcollab.v1.batch';
 const PLAIN = 'fastcollab.v1';
-
-export interface ClientConfig {
-  /** The gateway's address, such as `wss://collab.example.com/ws`. */
-  readonly url: string;
-  /** A JWT, or a function that returns one for each connection, and another one before that expires. */
-  readonly token: Token;
-  /** The types of documents that rooms may have: `text`, `json1`, `richText`, each from a module of its own. */
-  readonly types?: readonly DocumentType[];
-  /** How cursors are sent and asked for: in `batched` binary frames (by default), in single `frames`, or as `json`. */
-  readonly cursors?: 'batched' | 'frames' | 'json';
-  /** How a connection that is lost is made again; false: it is not. */
-  readonly reconnect?: boolean | Partial<ReconnectPolicy>;
-  /** Keeps what is pending, so that it outlives the page; see `@fastcollab/client/indexeddb`. */
-  readonly persistence?: PendingStore;
-  /** One in so many operations, in each room, carries a checksum; by default 50, 0 for none. */
-  readonly checksumEvery?: number;
-  readonly undo?: UndoOptions;
-  /** Sends the token in the handshake (by default), or in a message after it. */
-  readonly tokenInHandshake?: boolean;
-  readonly deviceId?: string;
-  /** Milliseconds that an attempt to connect may take; by default 10,000. */
-  readonly connectTimeout?: number;
-  /** Milliseconds between pings, and until a silent gateway is given up; by default 20,000. */
-  readonly heartbeat?: number;
-  /** Where there is no global one, as in Node before 22: the class of the package `ws`. */
-  readonly WebSocket?: WebSocketConstructor;
-}
-
-export interface ClientEvents {
-  status: ClientStatus;
-  /** A connection was made, for the first time or again. */
-  connected: Session;
-  /** The connection was lost, or is not made: there will be another attempt. */
-  reconnecting: Retry;
-  /** The client is closed: no other attempt will be made. */
-  closed: ConnectionClosed;
-  /** A token that is no function, or could not be replaced, expires at this Unix time (ms). */
-  tokenExpiring: number;
-  /** Own operations that an earlier page has left behind could not be brought into the room's document. */
-  rejected: Rejection & { readonly roomId: string };
-  /** An error that no call waits for, and that is about no room. */
-  error: Error;
-  /** Every WebSocket message, for inspectors. */
-  traffic: Traffic;
-}
-
-export interface JoinOptions<Content = any, Operation = any> {
-  /** The document's type, if joining makes one; a document of another type refuses to be joined. */
-  readonly type?: DocumentType<Content, Operation>;
-}
 
 export class CollaborativeClient extends Emitter<ClientEvents> {
   /** The gateway's address. */
@@ -213,7 +165,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
     const room = this.#rooms.get(roomId);
     if (!room) return;
     if (this.session) {
-      this.#link.ask('leave_room', { roomId }, 'room_left', { answerRoomId: roomId });
+      this.#link.outbox.ask('leave_room', { roomId }, 'room_left', { answerRoomId: roomId });
       this.#active.becomesUncertain();
     }
     this.#forget(room);
@@ -257,7 +209,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
   #askToJoin(roomId: string, documentType?: string): Request<'room_joined'> {
     const payload = this.#rooms.get(roomId)?.joinRequest() ?? { roomId };
     if (documentType !== undefined) payload.documentType = documentType;
-    const request = this.#link.ask('join_room', payload, 'room_joined', { answerRoomId: roomId });
+    const request = this.#link.outbox.ask('join_room', payload, 'room_joined', { answerRoomId: roomId });
     this.#active.becomesUncertain();
     return request;
   }
@@ -296,8 +248,8 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
       },
       undo,
       checksumEvery,
-      send: (type, payload, options) => this.#link.send(type, payload, options),
-      request: (type, payload, answer, options) => this.#link.request(type, payload, answer, options),
+      send: (type, payload, options) => this.#link.outbox.send(type, payload, options),
+      request: (type, payload, answer, options) => this.#link.outbox.request(type, payload, answer, options),
       sendCursor: (roomId, position, timestamp) => this.#sendCursor(roomId, position, timestamp),
       rejoin: roomId => {
         if (this.session) this.#rejoining.start(roomId);
@@ -309,15 +261,15 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
     if (!this.session || !this.#link.isWritable || !this.#active.has(roomId)) return false;
     if (!this.#sendsBinary) {
       const { x, y, viewportX = 0, viewportY = 0 } = position;
-      this.#link.send('cursor_move', { x, y, viewportX, viewportY, timestamp }, { roomId });
+      this.#link.outbox.send('cursor_move', { x, y, viewportX, viewportY, timestamp }, { roomId });
       return true;
     }
     if (this.#active.forSending !== roomId) {
-      const messageId = this.#link.send('activate_room', { roomId }, { roomId, acknowledgment: true });
+      const messageId = this.#link.outbox.send('activate_room', { roomId }, { roomId, acknowledgment: true });
       this.#active.activationSent(roomId, messageId);
     }
     // The gateway knows the user, and writes the number itself (B2).
-    this.#link.sendBinary(encodeFrame(CURSOR, { user: 0, timestamp: timestamp >>> 0, ...position }));
+    this.#link.outbox.sendBinary(encodeFrame(CURSOR, { user: 0, timestamp: timestamp >>> 0, ...position }));
     return true;
   }
 
@@ -386,7 +338,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
         break;
       case 'document':
       case 'history':
-        this.#link.requests.acknowledge(message.payload.messageId, message.payload);
+        this.#link.outbox.requests.acknowledge(message.payload.messageId, message.payload);
         break;
       default: {
         const room = this.#rooms.get(message.roomId ?? '');
@@ -404,20 +356,20 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
       this.#rooms.set(roomId, room);
     }
     this.#byHandle.set(payload.handle, room);
-    this.#link.requests.answer('room_joined', roomId, payload);
-    this.#active.joined(roomId, this.#link.requests.has('room_joined'));
+    this.#link.outbox.requests.answer('room_joined', roomId, payload);
+    this.#active.joined(roomId, this.#link.outbox.requests.has('room_joined'));
     room.joined(payload, this.#types.get(payload.documentState.type));
   }
 
   #roomLeft(roomId: string): void {
-    const wasAsked = this.#link.requests.answer('room_left', roomId, { roomId });
+    const wasAsked = this.#link.outbox.requests.answer('room_left', roomId, { roomId });
     this.#active.left(roomId);
     const room = this.#rooms.get(roomId);
     if (room && !wasAsked) this.#forget(room);
   }
 
   #ackReceived({ messageId, version }: ServerMessages['ack'], roomId: string | undefined): void {
-    const isAnswer = this.#link.requests.acknowledge(messageId, { messageId, version });
+    const isAnswer = this.#link.outbox.requests.acknowledge(messageId, { messageId, version });
     if (isAnswer || this.#active.activationAcknowledged(messageId)) return;
     if (version !== undefined) this.#rooms.get(roomId ?? '')?.operationAcknowledged(messageId, version);
   }
@@ -426,7 +378,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
     const error = new ProtocolError(code, message, details, recoverable);
     const messageId = error.details.messageId ?? '';
     const room = this.#rooms.get(roomId ?? '');
-    if (this.#link.requests.refuse(messageId, error)) return;
+    if (this.#link.outbox.requests.refuse(messageId, error)) return;
     if (code === ErrorCode.NO_PERMISSION && !messageId && room) room.expelled(error);
     else if (code === ErrorCode.VERSION_MISMATCH && !messageId && room) room.madeAnew(error);
     else if (![...this.#rooms.values()].some(each => each.operationRefused(messageId, error))) {

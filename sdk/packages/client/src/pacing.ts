@@ -25,14 +25,17 @@ export class Pacer {
 
 /**
  * Hands values to `send`: at once after a quiet spell, then at most one per interval, the newest one winning. The newest
- * value always arrives. `send` may return false for "not now", and is asked again an interval later.
+ * value always arrives. `send` may return false for "not now", and is asked again an interval later. While it is held
+ * nothing is sent, and the newest value waits.
  */
 export class Throttle<Value> {
   readonly #pacer: Pacer;
   readonly #send: (value: Value) => boolean;
   #newest: { value: Value } | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #isHeld = true;
 
+  /** It is held at first; `interval` is in milliseconds. */
   constructor(interval: number, send: (value: Value) => boolean) {
     this.#pacer = new Pacer(1000 / interval);
     this.#send = send;
@@ -40,19 +43,24 @@ export class Throttle<Value> {
 
   put(value: Value): void {
     this.#newest = { value };
-    if (this.#timer === undefined) this.#flush();
+    if (this.#timer === undefined && !this.#isHeld) this.#flush();
+  }
+
+  hold(): void {
+    this.#isHeld = true;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  release(): void {
+    if (!this.#isHeld) return;
+    this.#isHeld = false;
+    this.#flush();
   }
 
   /** What has not been sent yet, if anything. */
   get waiting(): Value | undefined {
     return this.#newest?.value;
-  }
-
-  /** Forgets what waits; values that come later are sent again. */
-  cancel(): void {
-    this.#newest = undefined;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
   }
 
   readonly #flush = (): void => {

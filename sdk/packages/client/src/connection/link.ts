@@ -12,89 +12,21 @@
  * An attempt that fails is followed by another, as `reconnection` says. Whatever is under way, `disconnect` ends it.
  */
 
-import { Pacer } from '../pacing.js';
 import type { ClientStatus } from '../status.js';
-import { uuid } from '../uuid.js';
 import { CloseCode, ConnectionClosed, ErrorCode, ProtocolError } from '../wire/errors.js';
-import {
-  type ClientMessages,
-  type Envelope,
-  type Limits,
-  PROTOCOL_VERSION,
-  type ServerMessage,
-  type ServerMessages,
-} from '../wire/messages.js';
+import type { ClientMessages, ServerMessage, ServerMessages } from '../wire/messages.js';
 import { Heartbeat } from './heartbeat.js';
 import { Metrics } from './metrics.js';
-import { asClosed, type Reconnection } from './reconnection.js';
-import { type Answer, type Request, Requests } from './requests.js';
-import { Socket, type WebSocketConstructor } from './socket.js';
+import { Outbox } from './outbox.js';
+import { asClosed } from './reconnection.js';
+import type { LinkHandler, LinkOptions, Session } from './session.js';
+import { Socket } from './socket.js';
 import { onWakeup } from './wakeups.js';
 
 export const CLIENT_VERSION = '0.1.0';
 
+const MAX_BUFFERED = 65_536; // bytes
 const PROBE_PATIENCE = 5000; // milliseconds for an answer, when the page is seen again
-const RATE_ATTEMPTS = 5; // of a request that is refused for its rate
-
-/** A JWT, or a function that returns one for each connection, and another one before that expires. */
-export type Token = string | (() => string | Promise<string>);
-
-/** What the gateway said on connecting. */
-export interface Session {
-  readonly connectionId: string;
-  readonly userId: string;
-  /** The user's number in binary frames. */
-  readonly numericId: number;
-  readonly limits: Limits;
-  /** The gateway still knew the connection that was lost, and this one has taken its place. */
-  readonly resumed: boolean;
-}
-
-/** The connection is going to be made again in `delay` milliseconds; `failure` is why there is none. */
-export interface Retry {
-  readonly failure: Error;
-  readonly delay: number;
-}
-
-/** A WebSocket message, as it went over the wire. */
-export interface Traffic {
-  readonly direction: 'in' | 'out';
-  readonly data: string | ArrayBuffer;
-}
-
-export interface LinkOptions {
-  readonly url: string;
-  readonly token: Token;
-  readonly tokenInHandshake: boolean;
-  readonly protocols: readonly string[];
-  readonly deviceId: string;
-  readonly connectTimeout: number;
-  readonly heartbeat: number;
-  readonly reconnection: Reconnection | undefined;
-  readonly WebSocket: WebSocketConstructor;
-}
-
-/** Who makes sense of the messages, and is told what becomes of the connection. */
-export interface LinkHandler {
-  received(message: ServerMessage): void;
-  binaryReceived(data: ArrayBuffer): void;
-  /** A connection is made; nothing has been sent on it yet. */
-  connected(session: Session): void;
-  /** What belongs to the last connection alone is void; `reason` is given if no other will be made. */
-  disconnected(reason: ConnectionClosed | undefined): void;
-  statusChanged(status: ClientStatus): void;
-  retrying(retry: Retry): void;
-  tokenExpiring(expiresAt: number): void;
-  /** Undefined if nobody looks. */
-  readonly traffic: ((traffic: Traffic) => void) | undefined;
-}
-
-export interface SendOptions {
-  roomId?: string | undefined;
-  targetUserId?: string | undefined;
-  messageId?: string | undefined;
-  acknowledgment?: boolean | undefined;
-}
 
 interface Ready {
   readonly promise: Promise<Session>;
@@ -104,7 +36,7 @@ interface Ready {
 
 export class Link {
   readonly metrics: Metrics = new Metrics();
-  readonly requests: Requests = new Requests();
+  readonly outbox: Outbox = new Outbox(data => this.#write(data));
   readonly #options: LinkOptions;
   readonly #handler: LinkHandler;
   readonly #heartbeat: Heartbeat;
@@ -119,7 +51,6 @@ export class Link {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #earliest = 0; // when the gateway is to be asked again, at the earliest
   #lastError: ProtocolError | undefined; // that ends the connection
-  #pacer: Pacer | undefined;
   #stopWatching: () => void = () => {};
 
   constructor(options: LinkOptions, handler: LinkHandler) {
@@ -210,7 +141,7 @@ export class Link {
       clientVersion: CLIENT_VERSION,
     };
     if (this.#connectionId) payload.connectionId = this.#connectionId;
-    this.#transmit('connect', payload, { messageId: this.requests.expect('connected').messageId });
+    this.outbox.send('connect', payload);
   }
 
   #connected(payload: ServerMessages['connected']): void {
@@ -218,12 +149,11 @@ export class Link {
     const { connectionId, userId, numericId, limits, resumed } = payload;
     const session = { connectionId, userId, numericId, limits, resumed };
     this.#session = session;
-    this.requests.answer('connected', undefined, payload);
     if (!isFirst) return;
     clearTimeout(this.#timer);
     if (this.#connectionId) this.metrics.reconnections++;
     this.#connectionId = connectionId;
-    this.#pacer = new Pacer(limits.messages, limits.burst);
+    this.outbox.limit(limits);
     this.#options.reconnection?.connected(performance.now());
     this.#setStatus('connected');
     this.#handler.connected(session);
@@ -262,7 +192,7 @@ export class Link {
     this.#heartbeat.stop();
     this.#socket = this.#session = undefined;
     this.#isOpen = false;
-    this.requests.fail(reason);
+    this.outbox.requests.fail(reason);
   }
 
   #end(reason: ConnectionClosed): void {
@@ -295,113 +225,46 @@ export class Link {
     this.#handler.statusChanged(status);
   }
 
-  // Sending
+  // The messages
 
   /** Whether the network takes what is sent: what is not urgent had better wait otherwise. */
   get isWritable(): boolean {
-    return this.#socket !== undefined && this.#socket.bufferedAmount < 65_536;
-  }
-
-  /** Sends a message and returns its id. Throws ConnectionClosed if there is no connection. */
-  send<Type extends keyof ClientMessages>(
-    type: Type,
-    payload: ClientMessages[Type],
-    options: SendOptions = {},
-  ): string {
-    if (!this.#session) throw new ConnectionClosed(CloseCode.ABNORMAL, 'not connected');
-    return this.#transmit(type, payload, options);
-  }
-
-  /** Sends a message at once, and returns the request that waits for its answer. */
-  ask<Type extends keyof ClientMessages, Expected extends Answer>(
-    type: Type,
-    payload: ClientMessages[Type],
-    answer: Expected,
-    options: SendOptions & { answerRoomId?: string | undefined } = {},
-  ): Request<Expected> {
-    if (!this.#session) throw new ConnectionClosed(CloseCode.ABNORMAL, 'not connected');
-    const request = this.requests.expect(answer, options.answerRoomId);
-    const { messageId } = request;
-    this.#transmit(type, payload, { ...options, messageId, acknowledgment: answer === 'ack' || undefined });
-    return request;
-  }
-
-  /**
-   * Sends a message when the limits allow it, and resolves with the payload of its answer; rejects with the error that
-   * answers it.
-   */
-  async request<Type extends keyof ClientMessages, Expected extends Answer>(
-    type: Type,
-    payload: ClientMessages[Type],
-    answer: Expected,
-    options: SendOptions = {},
-  ): Promise<ServerMessages[Expected]> {
-    for (let attempt = 1; ; attempt++) {
-      const now = performance.now();
-      const delay = this.#pacer?.delay(now) ?? 0;
-      this.#pacer?.sent(now);
-      if (delay > 0) await sleep(delay);
-      try {
-        return await this.ask(type, payload, answer, options).payload;
-      } catch (error) {
-        const isRate = error instanceof ProtocolError && error.code === ErrorCode.RATE_LIMIT;
-        if (!isRate || error.details.retryAfterMs === undefined || attempt === RATE_ATTEMPTS) throw error;
-        await sleep(error.details.retryAfterMs);
-      }
-    }
-  }
-
-  sendBinary(frame: ArrayBuffer): void {
-    this.#write(frame, frame.byteLength);
+    return this.#socket !== undefined && this.#socket.bufferedAmount < MAX_BUFFERED;
   }
 
   /** The time that a message needs to the gateway and back, in milliseconds. */
   async ping(): Promise<number> {
     const started = performance.now();
-    await this.ask('ping', { timestamp: Date.now() }, 'pong').payload;
+    await this.outbox.ask('ping', { timestamp: Date.now() }, 'pong').payload;
     this.metrics.latency = performance.now() - started;
     return this.metrics.latency;
   }
 
   /** Has the connection go on with another token of the same user; resolves with its end, in Unix time (ms). */
   async refreshToken(token: string): Promise<number> {
-    return (await this.ask('refresh_token', { token }, 'token_refreshed').payload).expiresAt;
+    return (await this.outbox.ask('refresh_token', { token }, 'token_refreshed').payload).expiresAt;
   }
 
-  #transmit(type: keyof ClientMessages, payload: unknown, options: SendOptions): string {
-    const { roomId, targetUserId, acknowledgment, messageId = uuid() } = options;
-    const head = { id: messageId, type, version: PROTOCOL_VERSION, timestamp: Date.now() };
-    const envelope: Envelope = { ...head, payload };
-    if (roomId !== undefined) envelope.roomId = roomId;
-    if (targetUserId !== undefined) envelope.targetUserId = targetUserId;
-    if (acknowledgment) envelope.acknowledgment = true;
-    const text = JSON.stringify(envelope);
-    this.#write(text, text.length);
-    return messageId;
-  }
-
-  #write(data: string | ArrayBuffer, size: number): void {
+  #write(data: string | ArrayBuffer): void {
     if (!this.#socket || !this.#isOpen) throw new ConnectionClosed(CloseCode.ABNORMAL, 'not connected');
     this.#socket.send(data);
-    this.metrics.sent(size, performance.now());
+    this.metrics.sent(sizeOf(data), performance.now());
     this.#handler.traffic?.({ direction: 'out', data });
   }
 
-  // Receiving
-
   #textReceived(data: string): void {
-    this.#heard(data, data.length);
+    this.#heard(data);
     this.#dispatch(JSON.parse(data));
   }
 
   #binaryReceived(data: ArrayBuffer): void {
-    this.#heard(data, data.byteLength);
+    this.#heard(data);
     this.#handler.binaryReceived(data);
   }
 
-  #heard(data: string | ArrayBuffer, size: number): void {
+  #heard(data: string | ArrayBuffer): void {
     this.#heartbeat.heard();
-    this.metrics.received(size, performance.now());
+    this.metrics.received(sizeOf(data), performance.now());
     this.#handler.traffic?.({ direction: 'in', data });
   }
 
@@ -415,7 +278,7 @@ export class Link {
         break;
       case 'pong':
       case 'token_refreshed':
-        this.requests.answer(message.type, undefined, message.payload);
+        this.outbox.requests.answer(message.type, undefined, message.payload);
         break;
       case 'token_expiring':
         void this.#tokenExpiring(message.payload.expiresAt);
@@ -454,8 +317,8 @@ export class Link {
   }
 }
 
-export function sleep(milliseconds: number): Promise<void> {
-  return new Promise(resolve => setTimeout(resolve, milliseconds));
+function sizeOf(data: string | ArrayBuffer): number {
+  return typeof data === 'string' ? data.length : data.byteLength;
 }
 
 function withResolvers(): Ready {

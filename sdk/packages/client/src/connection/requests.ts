@@ -7,7 +7,7 @@
  */
 
 import { uuid } from '../uuid.js';
-import type { ConnectionClosed, ProtocolError } from '../wire/errors.js';
+import type { ConnectionClosed } from '../wire/errors.js';
 import type { ServerMessages } from '../wire/messages.js';
 
 export type Answer = keyof ServerMessages;
@@ -59,7 +59,7 @@ export class Requests {
   }
 
   /** Fails the request with this id; false if there is none. */
-  refuse(messageId: string, error: ProtocolError): boolean {
+  refuse(messageId: string, error: Error): boolean {
     const waiting = this.#take(messageId);
     waiting?.reject(error);
     return waiting !== undefined;

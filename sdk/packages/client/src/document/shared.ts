@@ -17,81 +17,28 @@
 
 import { Emitter } from '../events.js';
 import type { DocumentType } from '../ot/type.js';
-import type { Pacer } from '../pacing.js';
 import { uuid } from '../uuid.js';
-import { checksum } from '../wire/checksum.js';
 import { ConnectionClosed, ErrorCode, FastcollabError, ProtocolError } from '../wire/errors.js';
 import type { DocumentState, Position, Recovery, ServerMessages, WirePastOperation } from '../wire/messages.js';
 import { adopt } from './adoption.js';
+import type { Change, DocumentEvents, Host, Rejection } from './changes.js';
 import type { Copy } from './copy.js';
-import type { Journal } from './journal.js';
+import { Outgoing } from './outgoing.js';
 import type { UndoHistory } from './undo.js';
 import { Waiters } from './waiters.js';
 
-const TOO_LARGE = 'the operation is larger than the gateway allows';
 const RETRY_DELAY = 1000; // milliseconds, where a refusal that passes does not say how long
-
-/** How the content was changed. */
-export interface Change<Operation> {
-  /** What led from the content before to the content now. */
-  readonly operation: Operation;
-  /** `local` by `edit`, `refused`: an own operation was taken back since the gateway would not have it. */
-  readonly origin: 'local' | 'undo' | 'redo' | 'remote' | 'refused';
-  /** Whose operation it is; undefined if it was refused. */
-  readonly userId: string | undefined;
-  /** What was given to `edit` along with the operation. */
-  readonly source: unknown;
-}
-
-/** Own operations that did not become part of the document, in order, and why. */
-export interface Rejection<Operation = unknown> {
-  readonly operations: readonly Operation[];
-  readonly error: Error;
-}
-
-export interface DocumentEvents<Content, Operation> {
-  /** The content was changed, by whomever. */
-  change: Change<Operation>;
-  /** The content was replaced as a whole. */
-  reset: Content;
-  /** Own operations were given up. */
-  rejected: Rejection<Operation>;
-  /** `canUndo` or `canRedo` may say something else. */
-  history: { readonly canUndo: boolean; readonly canRedo: boolean };
-}
-
-/** What a document needs of the room that it is in. @internal */
-export interface Host<Operation> {
-  readonly userId: string;
-  readonly pacer: Pacer;
-  readonly checksumEvery: number;
-  /** What an operation may take as JSON. */
-  readonly maxBytes: number;
-  readonly journal: Journal | undefined;
-  /** Sends an operation; false if that is not possible now. */
-  send(messageId: string, payload: { operation: Operation; version: number; checksum?: string }): boolean;
-  /** Asks for the room's state, with what `joinRequest` says. */
-  rejoin(): void;
-  /** The content was changed, `userId` undefined: an operation was undone. */
-  contentChanged(operation: Operation, userId: string | undefined): void;
-  /** An operation led `confirmed` to its present version. */
-  committed(operation: Operation, userId: string): void;
-  contentReplaced(): void;
-  updateStatus(): void;
-}
 
 export class SharedDocument<Content = any, Operation = any> extends Emitter<DocumentEvents<Content, Operation>> {
   readonly #copy: Copy<Content, Operation>;
   readonly #host: Host<Operation>;
   readonly #undo: UndoHistory<Content, Operation>;
+  readonly #outgoing: Outgoing<Content, Operation>;
   readonly #waiters = new Waiters();
   #isJoined = true;
   #missed = 0; // operations that a recovery has announced and that have not arrived
-  #sentId = ''; // the operation that the gateway was sent on this connection and has not answered
-  #timer: ReturnType<typeof setTimeout> | undefined;
   #parted: Error | undefined; // why the room is being joined again
   #ended: Error | undefined; // why nothing will be acknowledged any more
-  #untilChecksum: number;
   #hasSaved = false;
   #steps = { canUndo: false, canRedo: false };
 
@@ -101,7 +48,7 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     this.#copy = copy;
     this.#host = host;
     this.#undo = undo;
-    this.#untilChecksum = host.checksumEvery;
+    this.#outgoing = new Outgoing(copy, host, error => this.#takeBack(error));
   }
 
   // What a program sees and does
@@ -209,10 +156,10 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     this.#isJoined = true;
     this.#ended = undefined;
     this.#missed = 0;
-    this.#sentId = '';
+    this.#outgoing.interrupt();
     if (recovery?.recovered) {
       this.#missed = recovery.missed ?? 0;
-      this.#untilChecksum = Math.min(this.#host.checksumEvery, 1);
+      this.#outgoing.checkNext();
     } else {
       this.#replace(state);
     }
@@ -255,7 +202,7 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     }
     this.#hasSaved = true;
     if (!this.#copy.inFlight) this.#undo.settled();
-    this.#sentId = '';
+    this.#outgoing.answered(messageId);
     this.#host.committed(submission.operation, this.#host.userId);
     this.#host.journal?.update(this.#copy);
     this.#waiters.succeed(version);
@@ -264,11 +211,10 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
 
   /** `error` that answers a message; false if that was none of this document's. @internal */
   refused(messageId: string, error: ProtocolError): boolean {
-    if (!messageId || messageId !== this.#sentId) return false;
-    this.#sentId = '';
+    if (!this.#outgoing.answered(messageId)) return false;
     if (this.#parted) return true; // it is sent again, as it reads when the room is joined again
     if (error.code === ErrorCode.RATE_LIMIT || error.code === ErrorCode.SERVICE_UNAVAILABLE) {
-      this.#after(error.details.retryAfterMs ?? RETRY_DELAY, () => this.advance());
+      this.#outgoing.after(error.details.retryAfterMs ?? RETRY_DELAY);
     } else if (error.code === ErrorCode.VERSION_MISMATCH || error.code === ErrorCode.CHECKSUM_FAILED) {
       this.parted(error);
     } else {
@@ -291,9 +237,7 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     this.#isJoined = false;
     this.#ended = undefined;
     this.#missed = 0;
-    this.#sentId = '';
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#outgoing.interrupt();
   }
 
   /** The room is not joined any more, and will not be by itself. What is pending stays nevertheless. @internal */
@@ -324,29 +268,9 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     return rejection;
   }
 
-  /** Sends the operation in flight, unless it is on its way or its time has not come. @internal */
+  /** Sends what can be sent now. @internal */
   advance(): void {
-    const submission = this.#copy.inFlight;
-    const { journal, pacer } = this.#host;
-    const isDue = submission && submission.messageId !== this.#sentId && this.isInStep && this.#timer === undefined;
-    if (isDue && (!journal || journal.isKept(submission.messageId))) {
-      const now = performance.now();
-      const delay = pacer.delay(now);
-      if (delay > 0) {
-        this.#after(delay, () => this.advance());
-      } else {
-        const { messageId, operation, version } = submission;
-        if (bytesOf(operation, this.#host.maxBytes) > this.#host.maxBytes) {
-          this.#after(0, () => this.#takeBack(new ProtocolError(ErrorCode.INVALID_OPERATION, TOO_LARGE)));
-          return;
-        }
-        const payload = { operation, version, ...this.#nextChecksum() };
-        if (this.#host.send(messageId, payload)) {
-          pacer.sent(now);
-          this.#sentId = messageId;
-        }
-      }
-    }
+    if (this.isInStep) this.#outgoing.advance();
     this.#host.updateStatus();
   }
 
@@ -414,25 +338,4 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     this.#steps = { canUndo, canRedo };
     this.emit('history', this.#steps);
   }
-
-  /** The checksum to go with the operation that is sent now, if its turn has come. */
-  #nextChecksum(): { checksum?: string } {
-    if (--this.#untilChecksum !== 0) return {};
-    this.#untilChecksum = this.#host.checksumEvery;
-    return { checksum: checksum(this.#copy.confirmed) };
-  }
-
-  /** The operation in flight has to wait until then. */
-  #after(delay: number, resume: () => void): void {
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      resume();
-    }, delay);
-  }
-}
-
-/** The size of a value as JSON in UTF-8; exact if it may be more than `bound`. */
-function bytesOf(value: unknown, bound: number): number {
-  const text = JSON.stringify(value);
-  return text.length * 3 > bound ? new TextEncoder().encode(text).length : text.length;
 }

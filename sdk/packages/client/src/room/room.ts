@@ -1,41 +1,25 @@
-/**
- * A room, as one of its members sees it: who is there, where they point, and the document that they write together.
- *
- * What the user shows is throttled as the protocol has it: the newest cursor 60 times a second, or as often as the
- * gateway allows, the newest selection every 100 ms, status and data every 500 ms. While the connection is away the
- * newest of each waits for its return.
- */
+/** A room, as one of its members sees it: who is there, where they point, and the document that they write together. */
 
+import type { Host, Rejection } from '../document/changes.js';
 import { Copy } from '../document/copy.js';
 import type { Journal } from '../document/journal.js';
 import { type PastOperation, pastFromWire } from '../document/past.js';
-import { type Host, type Rejection, SharedDocument } from '../document/shared.js';
+import { SharedDocument } from '../document/shared.js';
 import { UndoHistory, type UndoOptions } from '../document/undo.js';
 import { Emitter } from '../events.js';
 import type { DocumentType } from '../ot/type.js';
-import { Pacer, Throttle } from '../pacing.js';
+import { Pacer } from '../pacing.js';
 import type { Status } from '../status.js';
 import { CloseCode, ConnectionClosed, type ProtocolError, UnknownType } from '../wire/errors.js';
 import { checkCoordinate, type FrameRecord } from '../wire/frames.js';
-import type { ClientMessages, Limits, Permission, SelectionRange, ServerMessages } from '../wire/messages.js';
+import type { ClientMessages, Limits, Permission, Position, SelectionRange, ServerMessages } from '../wire/messages.js';
 import type { Cursor, Participant } from './participants.js';
 import { Roster, type RosterEvents } from './roster.js';
+import { type CursorPosition, type OwnPresence, type OwnSelection, Showing } from './showing.js';
 
-const CURSOR_INTERVAL = 1000 / 60; // milliseconds
-const SELECTION_INTERVAL = 100;
-const PRESENCE_INTERVAL = 500;
 const HISTORY_LIMIT = 1000;
 const ENVELOPE_BYTES = 1024; // at most, around an operation
 const DEFAULT_COLOR = '#808080';
-
-/** A place on the surface that all in a room share, in units of the program's own; at most 2²⁴ from 0. */
-export interface CursorPosition {
-  readonly x: number;
-  readonly y: number;
-  /** Where the user's view of the surface begins. */
-  readonly viewportX?: number;
-  readonly viewportY?: number;
-}
 
 /** An event of the program's own, and who sent it. */
 export interface CustomEvent<Data = unknown> {
@@ -82,9 +66,7 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
   readonly #limits: Limits;
   readonly #roster: Roster;
   readonly #journal: Journal | undefined;
-  readonly #cursor: Throttle<CursorPosition>;
-  readonly #selection: Throttle<{ ranges: readonly SelectionRange[]; color: string | undefined }>;
-  readonly #presence: Throttle<{ status?: string | null; data?: unknown }>;
+  readonly #showing: Showing;
   #document: SharedDocument<Content, Operation> | undefined;
   #typeName = '';
   #permission: Permission | 'none' = 'read';
@@ -103,10 +85,11 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
       () => host.userId,
       (event, value) => this.emit(event, value as never),
     );
-    const interval = Math.max(CURSOR_INTERVAL, 1000 / limits.cursorUpdates);
-    this.#cursor = new Throttle(interval, position => this.#sendCursor(position));
-    this.#selection = new Throttle(SELECTION_INTERVAL, selection => this.#sendSelection(selection));
-    this.#presence = new Throttle(PRESENCE_INTERVAL, presence => this.#send('presence_update', { presence }));
+    this.#showing = new Showing(limits.cursorUpdates, {
+      cursor: position => host.sendCursor(id, position, Date.now()),
+      selection: selection => this.#sendSelection(selection),
+      presence: presence => this.#send('presence_update', { presence }),
+    });
   }
 
   /** How far the room is in step with the gateway, and whether what was written here is safe there. */
@@ -145,17 +128,20 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
     for (const coordinate of [position.x, position.y, position.viewportX ?? 0, position.viewportY ?? 0]) {
       checkCoordinate(coordinate);
     }
-    this.#cursor.put(position);
+    this.#showing.cursor(position);
   }
 
-  /** Shows what is selected, in terms of the document's content; no ranges: nothing is. */
-  updateSelection(ranges: readonly SelectionRange[], color?: string): void {
-    this.#selection.put({ ranges, color });
+  /** Shows what is selected, in terms of the document's content, in one's own colour; no ranges: nothing is. */
+  updateSelection(ranges: readonly SelectionRange[], color: string = this.self?.color ?? DEFAULT_COLOR): void {
+    const selection = { ranges, color };
+    this.#roster.showOwn({ selection });
+    this.#showing.selection(selection);
   }
 
   /** Shows a status, or data of the program's own; null removes it, and what is not given stays as it is. */
-  updatePresence(presence: { status?: string | null; data?: unknown }): void {
-    this.#presence.put({ ...this.#presence.waiting, ...presence });
+  updatePresence(presence: OwnPresence): void {
+    this.#roster.showOwn({ ...presence, ...(presence.data === null && { data: undefined }) });
+    this.#showing.presence(presence);
   }
 
   /** Sends an event of the program's own to every other connection in the room; resolves when the gateway has it. */
@@ -226,6 +212,8 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
       this.#document = new SharedDocument(copy, this.#documentHost(), new UndoHistory(type, this.#host.undo));
     }
     for (const { userId, presence } of participants) this.#roster.update(userId, presence, 0, this.#document);
+    this.#showing.release();
+    if (!isFirst) this.#showAgain();
     this.#updateStatus();
   }
 
@@ -246,6 +234,7 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
   /** There is no connection, and one is being made. @internal */
   interrupt(): void {
     this.#isJoined = this.#isClosed = false;
+    this.#showing.hold();
     this.#document?.interrupt();
     this.#updateStatus();
   }
@@ -254,15 +243,13 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
   suspend(reason: Error): void {
     this.#isJoined = false;
     this.#isClosed = true;
+    this.#showing.hold();
     this.#document?.suspend(reason);
     this.#updateStatus();
   }
 
   /** The client has left the room. @internal */
   left(): void {
-    this.#cursor.cancel();
-    this.#selection.cancel();
-    this.#presence.cancel();
     this.suspend(new ConnectionClosed(CloseCode.NORMAL, `the room ${JSON.stringify(this.id)} was left`));
     this.#journal?.close();
   }
@@ -349,6 +336,7 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
       committed: (operation, userId) => this.#roster.committed(operation, userId, this.document),
       contentReplaced: () => this.#roster.contentReplaced(),
       updateStatus: () => this.#updateStatus(),
+      advance: () => this.#document?.advance(),
     };
   }
 
@@ -372,20 +360,23 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
     return true;
   }
 
-  #sendCursor(position: CursorPosition): boolean {
-    return this.#isJoined && this.#host.sendCursor(this.id, position, Date.now());
+  /** The gateway may have forgotten what one shows, if the connection was away for long. */
+  #showAgain(): void {
+    const { selection, status, data } = this.self ?? {};
+    if (selection) this.#showing.selection(selection);
+    if (status) this.#showing.presence({ status });
+    if (data !== undefined) this.#showing.presence({ data });
   }
 
-  #sendSelection({ ranges, color }: { ranges: readonly SelectionRange[]; color: string | undefined }): boolean {
-    if (!this.#isJoined) return false;
+  #sendSelection({ ranges, color }: OwnSelection): boolean {
     const document = this.#document;
+    const place = (position: Position): Position | null => document?.confirmedPosition(position) ?? null;
     const placed: SelectionRange[] = [];
-    for (const { anchor, head } of ranges) {
-      const place = [anchor, head].map(end => (document ? document.confirmedPosition(end) : end));
+    for (const range of ranges) {
+      const [anchor, head] = document ? [place(range.anchor), place(range.head)] : [range.anchor, range.head];
       // What is selected in something that the others do not have yet cannot be shown to them.
-      if (place[0] != null && place[1] != null) placed.push({ anchor: place[0], head: place[1] });
+      if (anchor !== null && head !== null) placed.push({ anchor, head });
     }
-    const payload = { ranges: placed, color: color ?? this.self?.color ?? DEFAULT_COLOR };
-    return this.#send('selection_change', document ? { ...payload, version: document.version } : payload);
+    return this.#send('selection_change', { ranges: placed, color, ...(document && { version: document.version }) });
   }
 }

@@ -107,6 +107,11 @@ export class Roster {
     }
   }
 
+  /** What the user shows, as the user sees it. */
+  showOwn(change: Partial<Pick<Participant, 'selection' | 'status' | 'data'>>): void {
+    this.#change(this.#ownUserId(), change);
+  }
+
   // What happens to the document
 
   contentChanged(operation: unknown, userId: string | undefined, document: SharedDocument): void {
@@ -130,7 +135,9 @@ export class Roster {
   }
 
   #add(entry: WireParticipant, isNews: boolean): void {
-    const participant = participantFromWire(entry);
+    const known = this.#members.get(entry.userId);
+    const isOwn = entry.userId === this.#ownUserId();
+    const participant = { ...participantFromWire(entry), ...(known && isOwn && shownBy(known)) };
     this.#members.set(entry.userId, participant);
     this.#userIds.set(entry.numericId, entry.userId);
     if (isNews) this.#emit('userJoined', participant);
@@ -159,4 +166,9 @@ export class Roster {
     this.#list = undefined;
     this.#emit('participants', this.participants);
   }
+}
+
+/** What the gateway does not tell its own user. */
+function shownBy({ selection, status, data }: Participant): Partial<Participant> {
+  return { selection, status, data };
 }

@@ -131,3 +131,25 @@ test('a cursor is drawn between two updates, a moment later', async () => {
   expect(smooth.at(last + 201)).toEqual([{ userId: 'ada', x: 100, y: 50 }]);
   smooth.close();
 });
+
+test('what one shows is seen by oneself at once, and by the others again after the connection was away', async () => {
+  const id = freshRoom();
+  const ada = await connected('ada', { types: [text] });
+  const room = await ada.joinRoom(id, { type: text });
+  const ben = await roomOf('ben', id);
+  room.updatePresence({ status: 'writing', data: { page: 2 } });
+  room.document.edit(['abc']);
+  room.updateSelection([{ anchor: 1, head: 2 }], '#00f');
+  expect(room.self).toMatchObject({ status: 'writing', data: { page: 2 }, selection: { color: '#00f' } });
+  await until(() => ben.participant('ada')?.status === 'writing');
+  ada.disconnect(); // a farewell: the gateway forgets
+  await until(() => !ben.participant('ada'));
+  room.updateCursor({ x: 3, y: 4 });
+  room.document.edit(['>']);
+  await ada.connect();
+  await until(() => ben.participant('ada')?.status === 'writing' && ben.cursors.get('ada')?.x === 3);
+  expect(ben.participant('ada')?.data).toEqual({ page: 2 });
+  await until(() => Boolean(ben.participant('ada')?.selection));
+  expect(room.self?.selection?.ranges).toEqual([{ anchor: 2, head: 3 }]);
+  await until(() => JSON.stringify(ben.participant('ada')?.selection?.ranges) === '[{"anchor":2,"head":3}]');
+});

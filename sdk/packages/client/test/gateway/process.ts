@@ -1,14 +1,17 @@
 /** Gateways as their users run them: processes, here with documents in memory. */
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { createInterface } from 'node:readline';
 
 const ROOT: string = new URL('../../../../../', import.meta.url).pathname;
 const PROGRAM: string = process.env.FASTCOLLAB ?? `${ROOT}.venv/bin/fastcollab`;
 
+const SECRET = 'a secret of the tests, and of nobody else';
+
 const environment: NodeJS.ProcessEnv = {
   ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FASTCOLLAB_'))),
-  FASTCOLLAB_AUTH__SECRET: 'a secret of the tests, and of nobody else',
+  FASTCOLLAB_AUTH__SECRET: SECRET,
 };
 
 export class GatewayProcess {
@@ -50,9 +53,18 @@ export class GatewayProcess {
   }
 }
 
-/** A token that these gateways accept. */
+/** A token that these gateways accept, made as a back end makes it; `lifetime` is in seconds. */
+export function signed(user: string, lifetime = 3600): string {
+  const claims = { sub: user, exp: Math.floor(Date.now() / 1000) + lifetime, rooms: { '*': 'write' } };
+  const parts = [{ alg: 'HS256', typ: 'JWT' }, claims].map(part =>
+    Buffer.from(JSON.stringify(part)).toString('base64url'),
+  );
+  const signature = createHmac('sha256', SECRET).update(parts.join('.')).digest('base64url');
+  return [...parts, signature].join('.');
+}
+
+/** A token as `fastcollab token` makes it. */
 export function token(user: string, ...options: string[]): string {
-  const rooms = options.includes('--rooms') ? [] : ['--rooms', '*=write'];
-  const made = execFileSync(PROGRAM, ['token', '--user', user, ...rooms, ...options], { env: environment });
+  const made = execFileSync(PROGRAM, ['token', '--user', user, '--rooms', '*=write', ...options], { env: environment });
   return made.toString().trim();
 }

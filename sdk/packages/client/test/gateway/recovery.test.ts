@@ -11,7 +11,7 @@ import { insert, text } from '../../src/ot/text.js';
 import { indexedDbStore } from '../../src/persistence/indexeddb.js';
 import { clientOf, connected, freshRoom, NodeWebSocket, next, until } from './clients.js';
 import { PageLocks } from './locks.js';
-import { GatewayProcess, token } from './process.js';
+import { GatewayProcess, signed } from './process.js';
 
 const QUICK = { base: 20, cap: 50 };
 
@@ -81,7 +81,7 @@ test('a gateway is killed and comes back, and what was acknowledged is there', a
   let gateway = await GatewayProcess.start([], { engine: `sqlite:${file}` });
   onTestFinished(() => gateway.end('SIGKILL'));
   const { url, port } = gateway;
-  const client = new CollaborativeClient({ url, token: token('ada'), WebSocket: NodeWebSocket, reconnect: QUICK });
+  const client = new CollaborativeClient({ url, token: signed('ada'), WebSocket: NodeWebSocket, reconnect: QUICK });
   onTestFinished(() => client.disconnect());
   const connecting = client.connect();
   const { document } = await client.joinRoom('minutes', { type: text });
@@ -95,7 +95,7 @@ test('a gateway is killed and comes back, and what was acknowledged is there', a
   await waiting;
   await document.saved();
   expect(document.content).toBe('offline in flight saved ');
-  const other = new CollaborativeClient({ url, token: token('ben'), WebSocket: NodeWebSocket, types: [text] });
+  const other = new CollaborativeClient({ url, token: signed('ben'), WebSocket: NodeWebSocket, types: [text] });
   onTestFinished(() => other.disconnect());
   await other.connect();
   expect((await other.joinRoom('minutes')).document.content).toBe('offline in flight saved ');
@@ -107,7 +107,7 @@ test('a token that runs out is replaced, and one that is refused is told', async
   let fetched = 0;
   const fetch = (): string => {
     fetched++;
-    return token('ada', '--ttl', '3');
+    return signed('ada', 3);
   };
   const client = new CollaborativeClient({ url: gateway.url, token: fetch, WebSocket: NodeWebSocket });
   onTestFinished(() => client.disconnect());

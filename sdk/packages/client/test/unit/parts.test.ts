@@ -3,9 +3,16 @@
 import { expect, test, vi } from 'vitest';
 import { Copy } from '../../src/document/copy.js';
 import { Journal } from '../../src/document/journal.js';
-import { decodeFrames, Emitter, encodeFrame } from '../../src/index.js';
+import {
+  type Cursor,
+  CursorInterpolator,
+  decodeFrames,
+  Emitter,
+  encodeFrame,
+  type ShownCursor,
+} from '../../src/index.js';
 import { text } from '../../src/ot/text.js';
-import { Pacer } from '../../src/pacing.js';
+import { Pacer, Throttle } from '../../src/pacing.js';
 import type { PendingRecord, PendingSlot } from '../../src/persistence/store.js';
 import { uuid } from '../../src/uuid.js';
 
@@ -57,6 +64,75 @@ test('a bucket lets the burst through at once, and then one per interval', () =>
   expect(pacer.delay(0)).toBeCloseTo(100);
   expect(pacer.delay(100)).toBeCloseTo(0);
   expect(() => new Pacer(0)).toThrow(RangeError);
+});
+
+test('a throttle lets the newest value through, and keeps it without a timer while it is held', () => {
+  vi.useFakeTimers();
+  const sent: number[] = [];
+  let isOpen = true;
+  const throttle = new Throttle<number>(100, value => isOpen && sent.push(value) > 0);
+  throttle.put(1);
+  expect([sent, vi.getTimerCount()]).toEqual([[], 0]);
+  throttle.release();
+  for (const value of [2, 3]) throttle.put(value);
+  expect(sent).toEqual([1]);
+  vi.advanceTimersByTime(99);
+  expect(sent).toEqual([1]);
+  isOpen = false;
+  vi.advanceTimersByTime(1);
+  isOpen = true;
+  vi.advanceTimersByTime(100);
+  expect(sent).toEqual([1, 3]);
+  throttle.put(4);
+  throttle.hold();
+  expect(vi.getTimerCount()).toBe(0);
+  vi.advanceTimersByTime(1000);
+  throttle.release();
+  expect(sent).toEqual([1, 3, 4]);
+  vi.useRealTimers();
+});
+
+test('cursors are drawn once a frame as long as one moves, and a rest is no slow movement', () => {
+  vi.useFakeTimers();
+  vi.stubGlobal('requestAnimationFrame', (draw: (now: number) => void) =>
+    setTimeout(() => draw(performance.now()), 16),
+  );
+  vi.stubGlobal('cancelAnimationFrame', clearTimeout);
+  class Source extends Emitter<{ cursor: Cursor; cursorHidden: string }> {
+    readonly cursors = new Map<string, Cursor>();
+
+    move(x: number): void {
+      this.emit('cursor', { userId: 'ada', x, y: 0, timestamp: 0 });
+    }
+
+    hide(): void {
+      this.emit('cursorHidden', 'ada');
+    }
+  }
+  const source = new Source();
+  const frames: ShownCursor[][] = [];
+  const smooth = new CursorInterpolator(source, { delay: 50 });
+  const stop = smooth.start(cursors => frames.push(cursors));
+  source.move(0);
+  vi.advanceTimersByTime(1000);
+  const drawn = frames.length;
+  expect(drawn).toBeLessThan(5);
+  source.move(100);
+  expect(smooth.at(performance.now())[0]!.x).toBe(0);
+  expect(smooth.at(performance.now() + 25)[0]!.x).toBeCloseTo(50);
+  vi.advanceTimersByTime(200);
+  expect(frames.at(-1)).toEqual([{ userId: 'ada', x: 100, y: 0 }]);
+  expect(frames.length - drawn).toBeLessThan(8);
+  source.hide();
+  vi.advanceTimersByTime(20);
+  expect(frames.at(-1)).toEqual([]);
+  source.move(7);
+  stop();
+  vi.advanceTimersByTime(100);
+  expect(frames.at(-1)).toEqual([]);
+  smooth.close();
+  vi.unstubAllGlobals();
+  vi.useRealTimers();
 });
 
 test('ids are UUIDs of version 4', () => {
