@@ -10,7 +10,10 @@ cdef class Lane:
     cdef:
         int channel
         uint64_t number              # of the newest bundle that was published
+        uint64_t echoed              # … and of the newest that came back
         bint beaten                  # there was one since the last beat
+        bint silent                  # nothing was heard since then, from whichever node
+        bint settled                 # the newest was empty, and has come back
         bint waits                   # in the relay's list
         list rooms                   # that have records to send
         list notices

@@ -53,7 +53,7 @@ class Relay(Task):
         a notice of another node, in the order in which that one has told it, and before the records that are in the
         same bundle: those of a participant who has just come are of use only then.
     `doubt(channel, node)`
-        bundles of that node on the channel may have been missed; or it is the first that is heard of it there.
+        bundles of that node on the channel may have been missed, be it before the first that is heard of it there.
     `echoed(channel, number, time)`
         a bundle of this node has come back; `time` is when it was made (Unix time, us).
     `selected(room, slot, anchor, head, version)`
@@ -87,9 +87,14 @@ class Relay(Task):
         """
 
     def beat(self, channels: Iterable[int]) -> None:
-        """Publishes an empty bundle on each of the channels on which there was none since the last call, so that those
-        who hear them notice what was lost, and this node whether it hears itself.
+        """Publishes an empty bundle on each of the channels that needs one; to be called once a second with those that
+        are heard. It follows the last bundle that was not empty, until one has come back, so that those who hear them
+        notice what was lost; and it breaks a silence, so that this node notices whether it hears anything. None is
+        needed where something was published since the last call.
         """
+
+    def owes_echo(self, channel: int) -> bool:
+        """Whether the newest bundle that was published on the channel has not come back."""
 
     def receive(self, channel: int, bundle: bytes) -> None:
         """Takes a bundle that was heard on the channel, from whichever node. What is no bundle is logged and skipped,

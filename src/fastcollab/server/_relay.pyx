@@ -15,9 +15,15 @@ over. From the socket of a sender to that of a member at another node there is n
 A user who is connected to two nodes is one participant at both, with one slot at each, so that a member is spared the
 own record as ever (B9), and what came from another node is not sent back.
 
-The bus may lose bundles. Each node numbers those that it publishes, by channel. A number that is missing, and the first
-one that is heard of a node, are told (`doubt`): whoever hears that reads again where things are kept. Bundles that come
-back to their own node tell that the bus works (`echoed`); :meth:`Relay.beat` sees to it that there are some.
+The bus may lose bundles. Each node numbers those that it publishes, by channel. A number that is missing, also before
+the first one that is heard of a node, is told (`doubt`): whoever hears that reads again where things are kept. The last
+one before a silence would not be missed, so an empty one follows it (:meth:`Relay.beat`), and another until one has
+come back.
+
+Bundles that come back to their own node tell that the bus works (`echoed`). To know it of a channel on which there is
+nothing to say, a node publishes an empty bundle there too, but only if it has heard nothing from anybody since the last
+beat: what others say shows as well that the channel is heard. So one node speaks for all, and what the probes of a
+channel cost does not grow with the square of the number of nodes, as it would if each spoke for itself.
 """
 
 import logging
@@ -61,6 +67,8 @@ cdef class Lane:
 
     def __cinit__(self, int channel):
         self.channel = channel
+        self.silent = True
+        self.settled = True
         self.rooms = []
         self.notices = []
         self.heard = {}
@@ -305,18 +313,26 @@ cdef class Relay(Task):
             self.expect(lane, self.next_notices)
 
     def beat(self, channels) -> None:
-        """Publishes an empty bundle on each of the channels on which there was none since the last call."""
+        """Publishes an empty bundle on each of the channels that are silent, or of which the last was not one that came
+        back, unless something was published there since the last call.
+        """
         cdef Lane lane
         cdef list bundles = []
         if self.closed:
             return
         for channel in channels:
             lane = self.lane(channel)
-            if not lane.beaten:
+            if not lane.beaten and (lane.silent or not lane.settled):
                 self.begin(lane)
                 self.finish(lane, bundles)
             lane.beaten = False
+            lane.silent = True
         self.send(bundles)
+
+    def owes_echo(self, int channel) -> bool:
+        """Whether the newest bundle that was published on the channel has not come back."""
+        cdef Lane lane = self.lane(channel)
+        return lane.echoed < lane.number
 
     cdef int expect(self, Lane lane, int64_t due) except -1:
         """Something on the lane is to leave at `due` (ns)."""
@@ -384,6 +400,7 @@ cdef class Relay(Task):
     cdef int finish(self, Lane lane, list bundles) except -1:
         lane.number += 1
         lane.beaten = True
+        lane.settled = False
         bundles.append((lane.channel, self.writer.finish()))
         return 0
 
@@ -417,13 +434,16 @@ cdef class Relay(Task):
         except ValueError as error:
             log.warning("what was heard on channel %d is no bundle: %s", channel, error)
             return
+        lane = self.lane(channel)
+        lane.silent = False
         if own:
+            lane.echoed = header.number
+            lane.settled = header.number == lane.number and size == BUNDLE_HEADER_SIZE
             try:
                 self.echoed(channel, header.number, header.time)
             except Exception:
                 log.exception("a bundle that came back could not be taken")
             return
-        lane = self.lane(channel)
         node = <bytes> header.node[:NODE_SIZE]
         if not self.account(lane, node, header.number):
             return
@@ -441,13 +461,13 @@ cdef class Relay(Task):
 
     cdef int account(self, Lane lane, bytes node, uint64_t number) except -1:
         """Whether this bundle is newer than the last one of the node; tells if there should have been others in
-        between.
+        between, or before the first.
         """
-        last = lane.heard.get(node)
-        if last is not None and number <= <uint64_t> last:
+        cdef uint64_t last = lane.heard.get(node, 0)
+        if number <= last:
             return False
         lane.heard[node] = number
-        if last is None or number != <uint64_t> last + 1:
+        if number != last + 1:
             try:
                 self.doubt(lane.channel, node)
             except Exception:

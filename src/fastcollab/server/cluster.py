@@ -135,6 +135,7 @@ class Cluster:
             ports.bus,
             channels=self._channels,
             probe=self._relay.beat,
+            owes=self._relay.owes_echo,
             beaten=self._beaten,
         )
 

@@ -1,9 +1,9 @@
 """Whether this node lives for the others, and they for it.
 
 Two things are done all the time. The node's lease is renewed, which tells who else lives, and whether this node had
-been taken for dead. And an empty bundle goes out on each channel that the node hears: when it comes back, the way
-through the bus is open; when it does not, the subscription is dead, however well its connection looks, and is made
-anew.
+been taken for dead. And an empty bundle goes out on each channel that the node hears, if nobody has said anything there
+for a moment, or what this node has said last has not come back: when it comes back, the way through the bus is open;
+when it does not, the subscription is dead, however well its connection looks, and is made anew.
 """
 
 from __future__ import annotations
@@ -17,16 +17,18 @@ from fastcollab.ports import Beat, Bus, Nodes
 
 log = get_logger(__name__)
 
-#: Every how many seconds a bundle goes out on each channel.
+#: Every how many seconds a bundle goes out on each channel that needs one.
 _PROBE_INTERVAL = 1.0
-#: After how many seconds without a bundle of its own a node does not believe a subscription any more.
+#: After how many seconds in which no bundle of its own comes back a node does not believe a subscription any more.
 _PROBE_TIMEOUT = 3.0
 #: How long (s) connections that were made anew have, before they are made anew once more.
 _PATIENCE = 5.0
 
 
 class Liveness:
-    """`beaten` is called with what each beat has told; `probe` has a bundle go out on all of these channels."""
+    """`beaten` is called with what each beat has told; `probe` has a bundle go out on those of the channels that need
+    one, and `owes` says whether a bundle of this node has gone out on a channel and not come back.
+    """
 
     def __init__(
         self,
@@ -35,15 +37,17 @@ class Liveness:
         *,
         channels: Callable[[], Collection[int]],
         probe: Callable[[Collection[int]], None],
+        owes: Callable[[int], bool],
         beaten: Callable[[Beat], None],
     ) -> None:
         self._nodes = nodes
         self._bus = bus
         self._channels = channels
         self._probe = probe
+        self._owes = owes
         self._beaten = beaten
         self._clock = asyncio.get_running_loop().time
-        #: Of each channel when a bundle of this node has come last, or the channel began to be heard.
+        #: Of each channel when a bundle of this node has come last, or none was awaited.
         self._echoed: dict[int, float] = {}
         self._beat_at = self._clock()
         self._fault: str | None = None
@@ -107,7 +111,9 @@ class Liveness:
             self._probe(heard)
             await asyncio.sleep(_PROBE_INTERVAL)
             now = self._clock()
-            self._echoed = {channel: self._echoed.get(channel, now) for channel in heard}
+            self._echoed = {
+                channel: self._echoed.get(channel, now) if self._owes(channel) else now for channel in heard
+            }
             silent = [channel for channel, at in self._echoed.items() if now - at > _PROBE_TIMEOUT]
             if silent and not self._silent:
                 log.warning("the bus is silent", channels=len(silent))

@@ -111,8 +111,8 @@ async def test_the_newest_of_everyone_is_seen_at_the_other_node(nodes: Nodes) ->
     await people.move(3000)
     await until(people.all_see_the_newest)
     for live in nodes:
-        # One for each channel, on which the other has been heard for the first time.
-        assert len(live.node.doubts) == CHANNELS
+        # Whatever the other has ever said was heard.
+        assert not live.node.doubts
         assert not live.lost
         assert {channel for channel, *_ in live.node.echoes} == set(range(CHANNELS))
 

@@ -345,15 +345,70 @@ def test_bundles_are_numbered_by_channel_and_have_their_time(node: Node) -> None
     assert all(made_at == pytest.approx(time.time() * 1e6, abs=60e6) for _, _, _, made_at, _ in bundles)
 
 
-def test_a_beat_is_for_channels_that_had_no_bundle_since_the_last_one(node: Node) -> None:
+def beats(node: Node, *channels: int) -> list[tuple[int, int]]:
+    """What a beat publishes on these channels: the numbers of empty bundles."""
+    node.relay.beat(channels)
+    bundles = [(channel, *decode_bundle(bundle)) for channel, bundle in node.take()]
+    assert all(parts == [] for *_, parts in bundles)
+    return [(channel, number) for channel, _, number, *_ in bundles]
+
+
+def test_a_beat_follows_the_last_bundle_until_one_has_come_back(node: Node) -> None:
     node.relay.tell(1, b"x")
+    [(_, told)] = node.take()
+    assert beats(node, 1) == []
+    assert beats(node, 1) == [(1, 2)]
+    node.hear([(1, told)])
+    assert beats(node, 1) == [(1, 3)]
+    assert node.relay.owes_echo(1)
+    node.hear([(1, encode_bundle(HERE, 3, 0, []))])
+    assert not node.relay.owes_echo(1)
+    assert beats(node, 1) == []
+    # What was last said is said to have come back, and others speak.
+    for number in range(1, 5):
+        node.hear([(1, bundle_of(number=number))])
+        assert beats(node, 1) == []
+    node.relay.tell(1, b"y")
+    node.loop.fire()
     node.take()
-    node.relay.beat([1, 2])
-    assert [(channel, decode_bundle(bundle)[1::2]) for channel, bundle in node.take()] == [(2, (1, []))]
-    node.relay.beat([1, 2])
-    assert [(channel, decode_bundle(bundle)[1::2]) for channel, bundle in node.take()] == [(1, (2, [])), (2, (2, []))]
-    node.relay.beat([])
-    assert node.take() == []
+    node.hear([(1, bundle_of(number=5))])
+    assert beats(node, 1) == []
+    node.hear([(1, bundle_of(number=6))])
+    assert beats(node, 1) == [(1, 5)]
+
+
+def test_a_beat_breaks_the_silence_of_a_channel_and_is_not_needed_where_others_speak(node: Node) -> None:
+    assert beats(node, 1, 2) == [(1, 1), (2, 1)]
+    node.hear([(1, encode_bundle(HERE, 1, 0, [])), (2, encode_bundle(HERE, 1, 0, []))])
+    assert beats(node, 1, 2) == []
+    assert beats(node, 1) == [(1, 2)]
+    node.hear([(1, encode_bundle(HERE, 2, 0, [])), (1, bundle_of()), (2, bundle_of())])
+    assert beats(node, 1, 2) == []
+    node.hear([(2, bundle_of(number=2))])
+    assert beats(node, 1, 2) == [(1, 3)]
+
+
+def test_a_node_that_hears_nothing_keeps_asking(node: Node) -> None:
+    for number in range(1, 6):
+        assert beats(node, 7) == [(7, number)]
+        assert node.relay.owes_echo(7)
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_one_node_speaks_for_all_that_hear_a_channel(count: int) -> None:
+    nodes = [Node(bytes([number]) * 16) for number in range(count)]
+    said = 0
+    for _ in range(20):
+        for node in nodes:
+            node.relay.beat([5])
+            for bundle in node.take():
+                said += 1
+                for hearer in nodes:
+                    hearer.hear([bundle])
+    assert 10 <= said <= 21
+    for node in nodes:
+        assert node.doubts == []
+        node.close()
 
 
 def test_what_waits_leaves_when_the_relay_is_closed(node: Node, room: RoomHere) -> None:
@@ -490,6 +545,12 @@ def test_notices_are_told_in_their_order(node: Node) -> None:
     assert node.notices == [(5, THERE, b"1"), (5, THERE, b"2"), (6, THERE, b"3"), (5, THERE, b"4")]
 
 
+def test_the_first_that_a_node_says_at_all_is_no_doubt(node: Node) -> None:
+    node.hear([(5, bundle_of(b"1")), (6, bundle_of()), (5, bundle_of(node=b"x" * 16))])
+    assert node.doubts == []
+    assert node.notices == [(5, THERE, b"1")]
+
+
 def test_gaps_and_first_numbers_are_doubts_and_old_numbers_nothing(node: Node) -> None:
     for number in (4, 5, 7, 6, 7, 8):
         node.hear([(5, bundle_of(str(number).encode(), number=number))])
@@ -504,11 +565,11 @@ def test_numbers_are_forgotten_with_their_node_and_their_channel(node: Node) -> 
     node.doubts.clear()
     node.relay.forget_node(THERE)
     node.relay.forget_node(b"unknown")
-    node.hear([(5, bundle_of()), (6, bundle_of()), (5, bundle_of(node=b"x" * 16, number=2))])
+    node.hear([(5, bundle_of(number=2)), (6, bundle_of(number=2)), (5, bundle_of(node=b"x" * 16, number=2))])
     assert node.doubts == [(5, THERE), (6, THERE)]
     node.doubts.clear()
     node.relay.forget_channel(5)
-    node.hear([(5, bundle_of(number=2)), (6, bundle_of(number=2)), (5, bundle_of(node=b"x" * 16, number=3))])
+    node.hear([(5, bundle_of(number=3)), (6, bundle_of(number=3)), (5, bundle_of(node=b"x" * 16, number=3))])
     assert node.doubts == [(5, THERE), (5, b"x" * 16)]
 
 
@@ -546,7 +607,7 @@ def test_a_function_that_fails_keeps_nothing_else_from_being_done(caplog: pytest
     room.relay = relay.open("room", 5, room.cursors, room.selections, room.fanout)
     room.add(8, remote=True)
     parts = [b"notice", (2, "room", 1, [record(8, 3, 9, kind=2)]), (1, "room", 0, [record(8, 3)])]
-    relay.receive(5, bundle_of(*parts))
+    relay.receive(5, bundle_of(*parts, number=2))
     assert room.cursor(8) == 3
     assert room.selection(8) is None
     relay.receive(5, bundle_of(node=HERE))
