@@ -108,6 +108,8 @@ bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.compression
 	$(BIN)/python -m benchmarks.ot
 	$(BIN)/python -m benchmarks.documents
+	$(BIN)/python -m benchmarks.cluster
+	$(BIN)/python -m benchmarks.sizing
 	$(BIN)/fastcollab load --idle 5000
 
 clean:  ## removes what the other targets made

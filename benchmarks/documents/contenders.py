@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +13,7 @@ import jwt
 
 from benchmarks.documents.editors import GatewayEditor, ShareEditor
 from benchmarks.documents.fleet import Endpoint
-from fastcollab.bench.connect import LoadError
+from benchmarks.peers.npm import installed
 from fastcollab.bench.server import ConfigSections, gateway, server_process
 
 SHAREDB = Path(__file__).parent.parent / "peers" / "sharedb"
@@ -26,17 +24,21 @@ FIRST_USER = 1_000_001
 UNLIMITED: ConfigSections = {"limits": {"operations": 1_000_000, "messages": 1_000_000, "rooms_per_user": 10_000}}
 
 
+def introduced_by(secret: str) -> Callable[[int], Mapping[str, str]]:
+    """The headers with which the client of a number introduces itself to gateways of this secret."""
+
+    def headers(number: int) -> Mapping[str, str]:
+        claims = {"sub": str(FIRST_USER + number), "exp": int(time.time()) + 3600}
+        return {"Authorization": f"Bearer {jwt.encode(claims, secret, 'HS256')}"}
+
+    return headers
+
+
 @contextmanager
 def run_gateway(settings: ConfigSections, core: int | None) -> Iterator[Endpoint]:
     with gateway({**UNLIMITED, **settings}, core=core) as server:
         assert server.pid is not None and server.secret is not None
-        secret = server.secret
-
-        def headers(number: int) -> Mapping[str, str]:
-            claims = {"sub": str(FIRST_USER + number), "exp": int(time.time()) + 3600}
-            return {"Authorization": f"Bearer {jwt.encode(claims, secret, 'HS256')}"}
-
-        yield Endpoint(GatewayEditor, f"ws://{server.host}:{server.port}{server.path}", server.pid, headers)
+        yield Endpoint(GatewayEditor, [server.url], [server.pid], introduced_by(server.secret))
 
 
 @contextmanager
@@ -49,20 +51,9 @@ def run_gateway_on_file(durability: str, core: int | None) -> Iterator[Endpoint]
 
 @contextmanager
 def run_sharedb(core: int | None) -> Iterator[Endpoint]:
-    command = [str(install_sharedb()), str(SHAREDB / "server.mjs")]
+    command = [str(installed(SHAREDB)), str(SHAREDB / "server.mjs")]
     with server_process(command, core=core) as (pid, line):
-        yield Endpoint(ShareEditor, f"ws://{line.split()[-1]}", pid, lambda _: {})
-
-
-def install_sharedb() -> Path:
-    """Installs what the lock file names, unless that is done, and gives the program `node`."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    if node is None or npm is None:
-        raise LoadError("ShareDB needs Node 20 or later, with npm")
-    lock, installed = SHAREDB / "package-lock.json", SHAREDB / "node_modules" / ".package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        subprocess.run([npm, "ci", "--ignore-scripts"], cwd=SHAREDB, check=True)
-    return Path(node)
+        yield Endpoint(ShareEditor, [f"ws://{line.split()[-1]}"], [pid], lambda _: {})
 
 
 Contender = Callable[[int | None], AbstractContextManager[Endpoint]]

@@ -74,8 +74,11 @@ class Editor(WSListener):
         raise NotImplementedError
 
     def send(self, message: dict[str, Any]) -> None:
+        self.send_text(_encode(message))
+
+    def send_text(self, text: bytes) -> None:
         assert self._transport is not None
-        self._transport.send(WSMsgType.TEXT, _encode(message))
+        self._transport.send(WSMsgType.TEXT, text)
 
     def disconnect(self) -> None:
         assert self._transport is not None

@@ -15,7 +15,8 @@ import asyncio
 import gc
 import math
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -50,17 +51,19 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A server to be driven: its dialect, and the headers with which the client of a number introduces itself."""
+    """A server to be driven, or several with the same documents: the dialect, and the headers with which the client of
+    a number introduces itself. Clients are spread over the addresses by turns.
+    """
 
     editor: type[Editor]
-    url: str
-    pid: int
+    urls: Sequence[str]
+    pids: Sequence[int]
     headers: Callable[[int], Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run; processor time is that of the whole process, user and system."""
+    """One run; processor time is that of the whole process, or of all together, user and system."""
 
     operations: int
     operations_per_second: float
@@ -169,8 +172,9 @@ class Fleet:
 
 async def connect(endpoint: Endpoint, document: str, number: int, failed: Callable[[Exception], None]) -> Editor:
     """An editor, connected as the client of that number."""
+    url = endpoint.urls[number % len(endpoint.urls)]
     _, editor = await ws_connect(
-        lambda: endpoint.editor(document, number, failed), endpoint.url, extra_headers=endpoint.headers(number)
+        lambda: endpoint.editor(document, number, failed), url, extra_headers=endpoint.headers(number)
     )
     assert isinstance(editor, Editor)
     return editor
@@ -180,8 +184,17 @@ def _at_rest(editors: list[Editor]) -> bool:
     return len({editor.version for editor in editors}) == 1 and all(editor.in_flight is None for editor in editors)
 
 
-async def run(endpoint: Endpoint, work: Work, seconds: float, warmup: float) -> Report:
-    """Drives a server. LoadError if it answers with an error, loses an operation, or spoils a copy."""
+async def run(
+    endpoint: Endpoint,
+    work: Work,
+    seconds: float,
+    warmup: float,
+    while_measured: AbstractContextManager[object] | None = None,
+) -> Report:
+    """Drives a server. LoadError if it answers with an error, loses an operation, or spoils a copy.
+
+    `while_measured` is entered when the measured time begins, and left when it ends.
+    """
     fleet = Fleet(endpoint, work)
     await fleet.open()
     gc.collect()
@@ -189,12 +202,14 @@ async def run(endpoint: Endpoint, work: Work, seconds: float, warmup: float) -> 
     fleet.spread()
     await fleet.drive(warmup)
     latency = fleet.time()
-    committed, began, own_cpu = fleet.committed, time.monotonic(), time.process_time()
-    cpu, waited = cpu_seconds(endpoint.pid), wait_seconds(endpoint.pid)
-    await fleet.drive(seconds)
-    await fleet.drain()
-    cpu, waited = cpu_seconds(endpoint.pid) - cpu, wait_seconds(endpoint.pid) - waited
-    own_cpu, elapsed = time.process_time() - own_cpu, time.monotonic() - began
+    with while_measured or nullcontext():
+        committed, began, own_cpu = fleet.committed, time.monotonic(), time.process_time()
+        cpu, waited = sum(map(cpu_seconds, endpoint.pids)), sum(map(wait_seconds, endpoint.pids))
+        await fleet.drive(seconds)
+        await fleet.drain()
+        cpu = sum(map(cpu_seconds, endpoint.pids)) - cpu
+        waited = sum(map(wait_seconds, endpoint.pids)) - waited
+        own_cpu, elapsed = time.process_time() - own_cpu, time.monotonic() - began
     operations = fleet.committed - committed
     await fleet.check()
     fleet.close()

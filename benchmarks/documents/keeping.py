@@ -121,13 +121,14 @@ def _open_documents(name: str) -> OpenDocuments:
             editor: Editor = await connect(endpoint, "warm-up", 0, failed)
             await editor.enter()
             await editor.found(SMALL)
-            before = Memory.of(endpoint.pid)
+            [pid] = endpoint.pids
+            before = Memory.of(pid)
             for number in range(DOCUMENTS):
                 editor.document = f"small-{number}"
                 await editor.enter()
                 await editor.found(SMALL)
             await asyncio.sleep(0.5)
-            after = Memory.of(endpoint.pid)
+            after = Memory.of(pid)
             editor.disconnect()
             return before, after
 

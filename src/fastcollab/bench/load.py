@@ -187,7 +187,7 @@ def run_idle(options: IdleOptions) -> IdleReport:
         before, began = Memory.of(server.pid), time.monotonic()
         open_connections(
             (server.host, server.port),
-            [_dial(server, index, room=None) for index in range(options.connections)],
+            [gateway_dial(server, index, room=None) for index in range(options.connections)],
             subprotocol="fastcollab.v1.batch",
             on_open=keep,
         )
@@ -218,14 +218,15 @@ def _idle_server(options: IdleOptions, core: int | None) -> Iterator[Server]:
     yield Server.at(options.url, options.server_pid, options.secret)
 
 
-def _dial(server: Server, index: int, room: str | None) -> Dial:
+def gateway_dial(server: Server, index: int, room: str | None) -> Dial:
+    """The connection of a user of its own to a gateway."""
     number = FIRST_USER + index
     claims = {"sub": str(number), "exp": int(time.time()) + 3600, "rooms": {"*": "write"}}
     return Dial(server.path, jwt.encode(claims, server.secret or "", "HS256"), number, room)
 
 
 def _member_dial(peer: Peer | None, server: Server, index: int, room: int) -> Dial:
-    return _dial(server, index, f"load-{room}") if peer is None else peer.dial(room)
+    return gateway_dial(server, index, f"load-{room}") if peer is None else peer.dial(room)
 
 
 def _has_ended(connection: socket.socket) -> bool:
