@@ -189,11 +189,12 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
   async #join(roomId: string, documentType: string | undefined): Promise<Room> {
     for (;;) {
       await this.#link.ready();
-      const known = this.#rooms.get(roomId);
-      if (known && known.status !== 'closed') return known;
       try {
-        await this.#openJournal(roomId);
-        await this.#askToJoin(roomId, documentType).payload;
+        const known = this.#rooms.get(roomId);
+        if (!known || known.status === 'closed') {
+          await this.#openJournal(roomId);
+          await this.#askToJoin(roomId, documentType).payload;
+        }
         const room = this.#rooms.get(roomId)!;
         const rejection = await room.adopt();
         if (rejection) this.emit('rejected', { roomId, ...rejection });

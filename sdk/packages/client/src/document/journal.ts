@@ -26,8 +26,9 @@ export class Journal {
     this.#isDormant = slot.found !== undefined;
   }
 
+  /** What an earlier page has left, until `wake`. */
   get found(): PendingRecord | undefined {
-    return this.#slot.found;
+    return this.#isDormant ? this.#slot.found : undefined;
   }
 
   /** Whether the operation with this id may be sent: if the page ends now, its id is known. */

@@ -314,3 +314,37 @@ test('an editor knows its own changes by their source', async () => {
   ]);
   client.disconnect();
 });
+
+test('what an earlier page left is brought in, even if the connection is lost meanwhile', async () => {
+  const record = { type: 'text', epoch: 'e1', version: 3, messageId: 'mine', operations: [['x'], [1, 'y']] };
+  const slot = { found: record, put: vi.fn(async () => {}), clear: async () => {}, close: () => {} };
+  script = new Script();
+  client = script.client({ types: [text], checksumEvery: 0, persistence: { open: async () => slot } });
+  void client.connect();
+  await settle();
+  socket().accept();
+  const joining = client.joinRoom('r');
+  await settle();
+  socket().joined('r', { data: 'xabc!', version: 5 });
+  await settle();
+  expect(socket().sent('get_history')[0]!.payload).toMatchObject({ after: 3 });
+  await reconnected();
+  socket().joined('r', { version: 5 }, { recovery: { recovered: true, missed: 0 } });
+  await settle();
+  const [question] = socket().sent('get_history');
+  const entry = { userId: 'ada', numericId: 7, version: 3, timestamp: 0 };
+  const past = [
+    { ...entry, operation: ['x'], messageId: 'mine', transformedVersion: 4 },
+    { ...entry, operation: [4, '!'], messageId: 'theirs', transformedVersion: 5 },
+  ];
+  socket().say('history', { messageId: question!.id, operations: past, oldest: 0, version: 5 }, 'r');
+  ({ document } = await joining);
+  expect(document.content).toBe('xyabc!');
+  await settle();
+  expect(operations().map(({ payload }) => payload)).toEqual([{ operation: [1, 'y'], version: 5 }]);
+  expect(slot.put).toHaveBeenCalledWith(expect.objectContaining({ version: 5, operations: [[1, 'y']] }));
+  acknowledge(6);
+  expect(await client.joinRoom('r')).toBe(client.rooms.get('r')); // which does not bring it in once more
+  expect(document.content).toBe('xyabc!');
+  client.disconnect();
+});
