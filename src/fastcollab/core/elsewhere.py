@@ -2,12 +2,12 @@
 
 Who takes part through which node is a set of pairs, so that it does no harm to be told of one twice. A participant is
 known to the members as long as it takes part anywhere: they hear `user_joined` of the first pair and `user_left` of the
-last one. A whole roster, as it was read from where all nodes keep it, replaces what was told before.
+last one. A roster, as it was read from where all nodes keep it, replaces what was told before, if it is whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -73,22 +73,27 @@ def followed(roster: Iterable[RosterEntry], told: Iterable[tuple[str, Joined | P
     return list(entries.values())
 
 
-def reconciled(room: Room, entries: Iterable[RosterEntry], here: str, now: Instant) -> list[Effect]:
-    """The whole roster has been read; `here` is this node, whose participants the room knows best itself."""
+def reconciled(
+    room: Room, entries: Iterable[RosterEntry], here: str, now: Instant, *, whole: bool = True
+) -> list[Effect]:
+    """The roster has been read; `here` is this node, whose participants the room knows best itself. Of one that is not
+    `whole`, what is missing says nothing, nor does what is kept of those who are known.
+    """
     effects: list[Effect] = []
     roster = {entry.person.user_id: entry for entry in entries}
-    for participant in list(room.participants.values()):
+    for participant in list(room.participants.values()) if whole else ():
         entry = roster.get(participant.user_id)
         for node in participant.nodes - (entry.nodes if entry else frozenset()):
             effects += parted(room, node, participant.user_id)
     for user_id, entry in roster.items():
+        is_known = user_id in room.participants
         for node in entry.nodes - {here}:
             # Of who is here too, what is shown is as it is here.
             present = room.participants.get(user_id)
             person = present.person if present is not None and present.here else entry.person
             effects += joined(room, node, person)
         present = room.participants.get(user_id)
-        if present is not None and not present.here:
+        if present is not None and not present.here and (whole or not is_known):
             kept = msgspec.convert(entry.presence, PresenceData)
             if changes := _differing(present, kept):
                 effects.append(room.tell_changes(present, changes, now))
@@ -128,6 +133,22 @@ def announced(room: Room, notice: Announced) -> list[Effect]:
         target = room.participants.get(notice.target)
         recipients = [] if target is None else list(target.sessions)
     return [Send(recipients, notice.event(), room.id)]
+
+
+def unkept(here: Iterable[Participant], entries: Iterable[RosterEntry]) -> list[Participant]:
+    """Those of who is `here` whose presence is not in the roster, which has been read, as it is shown."""
+    presences = {entry.person.user_id: entry.presence for entry in entries}
+    return [
+        participant
+        for participant in here
+        if (kept := presences.get(participant.user_id)) is not None and _is_behind(kept, participant.kept_presence())
+    ]
+
+
+def _is_behind(kept: Mapping[str, Any], shown: Mapping[str, Any]) -> bool:
+    # Selections move along with the document, and those that come as frames are not kept each time.
+    selection_lost = "selection" in shown and "selection" not in kept
+    return selection_lost or any(kept.get(field) != shown.get(field) for field in ("status", "data"))
 
 
 def _differing(participant: Participant, kept: PresenceData) -> dict[str, Any]:

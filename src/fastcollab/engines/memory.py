@@ -72,9 +72,6 @@ class MemoryRegistry:
             raise RateLimited(f"a user may be in {limit} rooms", limit=limit, remaining=0)
         rooms.add(room_id)
 
-    async def restore(self) -> None:
-        pass
-
     async def leave(self, user_id: str, connection_id: str, room_id: str) -> None:
         self._connections.get(user_id, {}).get(connection_id, set()).discard(room_id)
 

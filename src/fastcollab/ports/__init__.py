@@ -26,6 +26,7 @@ from fastcollab.ports.cluster import (
     Disconnect,
     Nodes,
     Orders,
+    Roster,
     Rosters,
 )
 from fastcollab.ports.connections import (
@@ -64,6 +65,7 @@ __all__ = [
     "Profile",
     "Retention",
     "Revocations",
+    "Roster",
     "Rosters",
     "SaveDocument",
     "SavedDocument",

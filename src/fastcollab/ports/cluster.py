@@ -10,6 +10,19 @@ import msgspec
 from fastcollab.core.roster import Person, RosterEntry
 
 
+class Roster(NamedTuple):
+    """Who takes part in a room, in the whole cluster.
+
+    Where `settled_in` is not 0 the engine may have forgotten who took part through other nodes. These enter them again,
+    and after so many seconds whoever is missing takes part no more. `new` are those who were declared and had not been
+    known to take part here.
+    """
+
+    entries: Sequence[RosterEntry]
+    settled_in: float = 0.0
+    new: Collection[str] = ()
+
+
 class Rosters(Protocol):
     """Who takes part in which room, through which node.
 
@@ -18,7 +31,7 @@ class Rosters(Protocol):
     node, but :meth:`show`.
     """
 
-    async def enter(self, room_id: str, person: Person, limit: int) -> Sequence[RosterEntry]:
+    async def enter(self, room_id: str, person: Person, limit: int) -> Roster:
         """Has the user take part here, as this person, and returns the whole roster.
 
         Raises :class:`~fastcollab.errors.RoomFull` if the user does not take part anywhere yet, and `limit` others do;
@@ -30,7 +43,7 @@ class Rosters(Protocol):
         """The user takes part here no more; with its last node its presence is forgotten."""
         ...
 
-    async def declare(self, room_id: str, persons: Sequence[Person]) -> Sequence[RosterEntry]:
+    async def declare(self, room_id: str, persons: Sequence[Person]) -> Roster:
         """Has exactly these take part here, whatever was known before, and returns the whole roster."""
         ...
 
@@ -41,11 +54,18 @@ class Rosters(Protocol):
         """
         ...
 
+    def subscribe(self, told: Callable[[Callable[[str], bool]], None]) -> Callable[[], None]:
+        """Has `told` called when the engine may have forgotten what this node has entered, with what says of a room, by
+        its id, whether it is among those: these are to be declared. To call what is returned ends that.
+        """
+        ...
+
 
 class Beat(NamedTuple):
     """What a node learns when it says that it lives.
 
-    `alive` are all nodes that live, this one included. `held`: the others had not taken this node for dead before.
+    `alive` are nodes that live, this one included: all of them if it is `complete`, and else the engine may have
+    forgotten some, less than a lease ago. `held`: the engine knew this node from its last beat, if there was one.
     `dead` are nodes that this one is to bury, and no other. One that has come to life again meanwhile can be among
     them, and among the living: what is to be buried is what it entered before.
     """
@@ -53,11 +73,12 @@ class Beat(NamedTuple):
     alive: frozenset[str]
     held: bool
     dead: Sequence[str]
+    complete: bool
 
 
 class Nodes(Protocol):
     """Which nodes there are. A node that has not said for `lease` seconds that it lives is dead, and has to enter
-    everywhere anew. When the engine itself has stood still nobody is dead for that.
+    everywhere anew. When the engine itself has stood still, or has forgotten who lives, nobody is dead for that.
     """
 
     @property

@@ -22,7 +22,8 @@ class ConnectionRegistry(Protocol):
 
     A user's number is a uint32 that no other user holds at the same time (rule S6). It is held for as long as
     the user has a connection, at least, and the same user is given the same number again as long as no other
-    has taken it.
+    has taken it. An engine that may have forgotten connections which were counted in here counts them in again by
+    itself, with their rooms and numbers; limits do not matter then.
     """
 
     async def register(self, user_id: str, connection_id: str, limit: int) -> int:
@@ -50,12 +51,6 @@ class ConnectionRegistry(Protocol):
 
         Raises :class:`~fastcollab.errors.RateLimited` if the user's connections are in `limit` other rooms already, and
         then nothing was counted. Atomic: of several at once, no more than the limit allows succeed.
-        """
-        ...
-
-    async def restore(self) -> None:
-        """Counts in again, with their rooms, all connections that were counted in here and not out, in case the engine
-        has lost them; limits do not matter.
         """
         ...
 

@@ -9,15 +9,15 @@ node is remembered here, so that other nodes are told of exactly what has change
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from typing import Any
 from weakref import WeakValueDictionary
 
 from fastcollab.core.notices import Joined, Notice, Parted
 from fastcollab.core.room import Room
-from fastcollab.core.roster import Person, RosterEntry
+from fastcollab.core.roster import Person
 from fastcollab.errors import ServiceUnavailable
-from fastcollab.ports import Rosters
+from fastcollab.ports import Roster, Rosters
 
 #: Of whoever is here already nobody asks whether there is room.
 _NO_LIMIT = 2**31 - 1
@@ -35,7 +35,7 @@ class Attendance:
         *,
         live: Callable[[str], Room | None],
         reading: Callable[[str], None],
-        read: Callable[[str, Sequence[RosterEntry] | None], None],
+        read: Callable[[str, Roster | None], None],
         tell: Callable[[Notice], None],
         doubt: Callable[[str], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
@@ -47,8 +47,8 @@ class Attendance:
         self._tell = tell
         self._doubt = doubt
         self._run = run
-        #: Who is in the roster of a room through this node, as far as is known.
-        self._entered: dict[str, dict[str, Person]] = {}
+        #: Who is in the roster of a room through this node, as far as is known; None: the others do not know as whom.
+        self._entered: dict[str, dict[str, Person | None]] = {}
         #: One call about a room at a time, in the order in which they were begun.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -59,15 +59,15 @@ class Attendance:
             if entered.get(person.user_id) == person:
                 return
             self._reading(room_id)
-            entries = None
+            roster = None
             try:
-                entries = await self._rosters.enter(room_id, person, limit)
+                roster = await self._rosters.enter(room_id, person, limit)
                 self._entered.setdefault(room_id, {})[person.user_id] = person
             except ServiceUnavailable:
                 self._doubt(room_id)
                 raise
             finally:
-                self._read(room_id, entries)
+                self._read(room_id, roster)
             self._tell(Joined(room_id, person))
 
     def settle(self, room_id: str, user_id: str) -> None:
@@ -95,26 +95,28 @@ class Attendance:
             participants = () if room is None else room.participants.values()
             persons = {who.user_id: who.person for who in participants if who.here}
             self._reading(room_id)
-            entries = None
+            roster = None
             try:
-                entries = await self._rosters.declare(room_id, list(persons.values()))
+                roster = await self._rosters.declare(room_id, list(persons.values()))
             finally:
-                self._read(room_id, entries)
+                self._read(room_id, roster)
             known = self._entered.get(room_id, {})
-            self._entered[room_id] = persons
+            self._entered[room_id] = {**persons}
             for user_id in known.keys() - persons.keys():
                 self._tell(Parted(room_id, user_id))
             for user_id, person in persons.items():
-                if known.get(user_id) != person:
+                # Who was not in the roster is not known to nodes that have read it.
+                if known.get(user_id) != person or user_id in roster.new:
                     self._tell(Joined(room_id, person))
             if not persons:
                 del self._entered[room_id]
 
     def dropped(self) -> None:
-        """The other nodes have taken all for gone who take part here: who is still there when a room is declared again,
-        is told of again.
+        """The other nodes may have taken all for gone who take part here: who is still there when a room is declared
+        again, is told of again.
         """
-        self._entered.clear()
+        for entered in self._entered.values():
+            entered.update(dict.fromkeys(entered))
 
     def _person(self, room_id: str, user_id: str) -> Person | None:
         """The user, if it takes part here."""
@@ -123,10 +125,10 @@ class Attendance:
         return participant.person if participant is not None and participant.here else None
 
     def _forget(self, room_id: str, user_id: str) -> None:
-        entered = self._entered.get(room_id, {})
-        entered.pop(user_id, None)
+        entered = self._entered[room_id]
+        del entered[user_id]
         if not entered:
-            self._entered.pop(room_id, None)
+            del self._entered[room_id]
 
     def _lock(self, room_id: str) -> asyncio.Lock:
         return self._locks.setdefault(room_id, asyncio.Lock())

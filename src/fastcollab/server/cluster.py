@@ -39,12 +39,12 @@ from fastcollab.core.notices import (
 )
 from fastcollab.core.presence import Participant
 from fastcollab.core.room import Room
-from fastcollab.core.roster import Person, RosterEntry
+from fastcollab.core.roster import Person
 from fastcollab.engines import ClusterPorts
 from fastcollab.errors import CloseCode, FastcollabError, VersionMismatch
 from fastcollab.logs import get_logger
 from fastcollab.messages import PresenceData
-from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved
+from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved, Roster
 from fastcollab.server._fanout import Channel, FlushPacer
 from fastcollab.server._pump import Pump
 from fastcollab.server._relay import Relay, RoomRelay
@@ -75,9 +75,7 @@ class _Shared:
 
 
 class Cluster:
-    """`carry_out` takes the effects of what other nodes tell; `restore` enters the connections of this node anew;
-    `disconnect` ends those that are meant.
-    """
+    """`carry_out` takes the effects of what other nodes tell; `disconnect` ends the connections that are meant."""
 
     def __init__(
         self,
@@ -89,7 +87,6 @@ class Cluster:
         *,
         carry_out: Callable[[list[Effect]], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
-        restore: Callable[[], Coroutine[Any, Any, None]],
         disconnect: Callable[[Disconnect], None],
     ) -> None:
         self._ports = ports
@@ -97,11 +94,12 @@ class Cluster:
         self._committer = committer
         self._carry_out = carry_out
         self._run = run
-        self._restore = restore
         self._here = ports.nodes.here
         self._ended = False
-        self._unsubscribe = ports.orders.subscribe(disconnect)
+        self._unsubscribe = [ports.orders.subscribe(disconnect), ports.rosters.subscribe(self._forgotten)]
         self._rooms: dict[str, _Shared] = {}
+        #: Of rooms whose roster was not whole when it was read, when it is read again.
+        self._unsettled: dict[str, asyncio.TimerHandle] = {}
         self._users_of_channels: Counter[int] = Counter()
         self._heard: dict[int, asyncio.Future[None]] = {}
         #: Of rooms whose roster is being read, what was told of their participants meanwhile.
@@ -148,7 +146,10 @@ class Cluster:
     async def close(self, grace_period: float) -> None:
         """Leaves the cluster; users that were here are awaited elsewhere for so many seconds."""
         self._ended = True
-        self._unsubscribe()
+        for unsubscribe in self._unsubscribe:
+            unsubscribe()
+        for timer in self._unsettled.values():
+            timer.cancel()
         await self._reconciler.close()
         await self._liveness.close()
         self._relay.close()
@@ -347,18 +348,34 @@ class Cluster:
     def _reading(self, room_id: str) -> None:
         self._told_meanwhile[room_id] = []
 
-    def _read(self, room_id: str, entries: Sequence[RosterEntry] | None) -> None:
+    def _read(self, room_id: str, roster: Roster | None) -> None:
         """A roster was read, or could not be."""
         told = self._told_meanwhile.pop(room_id)
-        if entries is None or (shared := self._rooms.get(room_id)) is None:
+        if roster is None or (shared := self._rooms.get(room_id)) is None:
             return
-        entries = elsewhere.followed(entries, told)
-        self._carry_out(elsewhere.reconciled(shared.room, entries, self._here, instant()))
+        whole = not roster.settled_in
+        entries = elsewhere.followed(roster.entries, told)
+        self._carry_out(elsewhere.reconciled(shared.room, entries, self._here, instant(), whole=whole))
+        if not (whole or room_id in self._unsettled or self._ended):
+            loop = asyncio.get_running_loop()
+            self._unsettled[room_id] = loop.call_later(roster.settled_in, self._settled, room_id)
+        for participant in elsewhere.unkept(shared.local, roster.entries):
+            self._ports.rosters.show(room_id, participant.user_id, participant.kept_presence())
         for node, notice in told:
             self._take(shared.room, node, notice)
 
+    def _settled(self, room_id: str) -> None:
+        """All that the engine had forgotten has been entered again."""
+        del self._unsettled[room_id]
+        self._reconciler.doubt([room_id])
+
+    def _forgotten(self, concerns: Callable[[str], bool]) -> None:
+        """What this node has entered in these rooms may be missing."""
+        self._reconciler.doubt(list(filter(concerns, self._rooms)))
+
     def _beaten(self, beat: Beat) -> None:
-        dead = {node for shared in self._rooms.values() for node in shared.nodes} - beat.alive
+        known = {node for shared in self._rooms.values() for node in shared.nodes}
+        dead = known - beat.alive if beat.complete else set()
         for shared in list(self._rooms.values()):
             for node in dead & shared.nodes:
                 self._carry_out(elsewhere.gone(shared.room, node))
@@ -367,10 +384,8 @@ class Cluster:
         for node in dead:
             self._relay.forget_node(bytes.fromhex(node))
         if not beat.held:
-            log.warning("this node had been taken for dead")
+            log.warning("this node had been taken for dead" if beat.complete else "this node had been forgotten")
             self._attendance.dropped()
-            self._reconciler.doubt(self._rooms)
-            self._run(self._restore())
 
     # --- channels -----------------------------------------------------------------------------------------------------
 

@@ -220,7 +220,6 @@ class Gateway:
                 dispatcher.committer,
                 carry_out=dispatcher.carry_out,
                 run=self._tasks.run,
-                restore=engine.registry.restore,
                 disconnect=dispatcher.disconnect,
             )
         dispatcher.rooms = Rooms(

@@ -95,10 +95,11 @@ class Liveness:
             self._beat_at = self._clock()
             self._beaten(beat)
             for node in beat.dead:
+                if node not in beat.alive:
+                    log.warning("a node is dead", node=node)
                 await self._bury(node)
 
     async def _bury(self, node: str) -> None:
-        log.warning("a node is dead", node=node)
         try:
             await self._nodes.bury(node)
         except FastcollabError as error:  # it is named again by a later beat

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from fastcollab.core.roster import Person, RosterEntry
 from fastcollab.errors import RoomFull
-from fastcollab.ports import Rosters
+from fastcollab.ports import Roster, Rosters
 
 _LIMIT = 5
 
@@ -19,10 +18,10 @@ def person(user_id: str, name: str = "") -> Person:
     return Person(user_id, 7, name or user_id.title(), "#1565c0")
 
 
-def listed(roster: Sequence[RosterEntry]) -> dict[str, tuple[frozenset[str], dict[str, Any]]]:
+def listed(roster: Roster) -> dict[str, tuple[frozenset[str], dict[str, Any]]]:
     """Of each user the nodes and the presence."""
-    assert len({entry.person.user_id for entry in roster}) == len(roster)
-    return {entry.person.user_id: (entry.nodes, dict(entry.presence)) for entry in roster}
+    assert len({entry.person.user_id for entry in roster.entries}) == len(roster.entries)
+    return {entry.person.user_id: (entry.nodes, dict(entry.presence)) for entry in roster.entries}
 
 
 @pytest.mark.asyncio
@@ -41,13 +40,13 @@ class RostersContract:
         self, here: Rosters, there: Rosters, nodes: tuple[str, str]
     ) -> None:
         first, second = map(frozenset, ([nodes[0]], [nodes[1]]))
-        assert await here.enter("plans", person("ada"), _LIMIT) == [RosterEntry(person("ada"), first, {})]
+        assert (await here.enter("plans", person("ada"), _LIMIT)).entries == [RosterEntry(person("ada"), first, {})]
         await there.enter("plans", person("bob"), _LIMIT)
         await there.enter("elsewhere", person("eve"), _LIMIT)
         found = await there.enter("plans", person("ada", "Ada L."), _LIMIT)
         # Of a user who comes again, it is the newest person.
         wanted = [RosterEntry(person("ada", "Ada L."), first | second, {}), RosterEntry(person("bob"), second, {})]
-        assert sorted(found, key=lambda entry: entry.person.user_id) == wanted
+        assert sorted(found.entries, key=lambda entry: entry.person.user_id) == wanted
         assert listed(found) == await self.seen(here) == await self.seen(there)
 
     async def test_a_participant_stays_until_the_last_node_is_left(
@@ -102,8 +101,12 @@ class RostersContract:
             "dan": (first, {}),
         }
         assert listed(declared) == wanted == await self.seen(there)
-        assert listed(await here.declare("plans", [])) == {"cy": wanted["cy"]}
-        assert await here.declare("empty", []) == []
+        assert set(declared.new) == {"dan"}
+        assert set((await there.declare("plans", [person("ada"), person("cy")])).new) == {"ada"}
+        await there.leave("plans", "ada")
+        emptied = await here.declare("plans", [])
+        assert (listed(emptied), set(emptied.new)) == ({"cy": wanted["cy"]}, set())
+        assert listed(await here.declare("empty", [])) == {}
 
     async def test_presence_is_kept_as_it_was_shown_last(self, here: Rosters, there: Rosters) -> None:
         await here.enter("plans", person("ada"), _LIMIT)

@@ -116,6 +116,41 @@ class TestRosters:
         assert room.participants["dan"].status == "away"
         assert elsewhere.reconciled(room, [entry(mine, "here"), entry(dan, "n2", status="away")], "here", START) == []
 
+    def test_what_is_missing_in_a_roster_that_is_not_whole_says_nothing(self) -> None:
+        ada = session_of("ada")
+        room = room_of(ada)
+        elsewhere.joined(room, "n2", CAROL)
+        elsewhere.showed(room, "carol", messages.PresenceData(status="busy"), START)
+        dan = Person("dan", 4, "Dan", "#000")
+        later = [entry(CAROL, "n3", status="before"), entry(dan, "n2", status="away")]
+        for roster in ([], [entry(CAROL, "n3")], later):
+            effects = elsewhere.reconciled(room, roster, "here", START, whole=False)
+        kinds = [(type(each).__name__, getattr(each, "user_id", None)) for each in received(effects, ada)]
+        assert kinds == [("UserJoined", None), ("PresenceUpdate", "dan")]
+        assert room.participants["carol"].nodes == {"n2", "n3"}
+        assert room.participants["carol"].status == "busy"
+        (left,) = received(elsewhere.reconciled(room, [entry(dan, "n2", status="away")], "here", START), ada)
+        assert left.participant.user_id == "carol"
+
+    def test_who_is_here_and_shown_otherwise_in_the_roster_is_to_be_shown_again(self) -> None:
+        ada = session_of("ada")
+        room = room_of(ada)
+        here = room.participants["ada"]
+        here.status, here.data = "busy", [1]
+        here.selection = messages.Selection([messages.SelectionRange(2, 2)], "#fff", 3)
+        moved = {"ranges": [{"anchor": 0, "head": 0}], "color": "#fff", "version": 0}
+
+        def behind(**kept: Any) -> bool:
+            return elsewhere.unkept([here], [entry(CAROL, "n2"), entry(here.person, "here", **kept)]) == [here]
+
+        assert not behind(status="busy", data=[1], selection=moved)
+        assert behind(status="before", data=[1], selection=moved)
+        assert behind(status="busy", selection=moved)
+        assert behind(status="busy", data=[1])
+        here.status = None
+        assert behind(status="busy", data=[1], selection=moved)
+        assert elsewhere.unkept([here], [entry(CAROL, "n2")]) == []
+
     def test_who_is_here_is_shown_as_here(self) -> None:
         ada = session_of("ada")
         room = room_of(ada)

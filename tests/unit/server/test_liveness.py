@@ -34,7 +34,7 @@ class Here:
         )
 
     async def beat(self) -> Beat:
-        return Beat(frozenset({"here"}), True, [])
+        return Beat(frozenset({"here"}), True, [], True)
 
     async def renew(self) -> None:
         self.renewals += 1

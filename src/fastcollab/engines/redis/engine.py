@@ -23,9 +23,10 @@ async def open_redis(config: EngineConfig) -> Engine:
     servers = await Servers.open(config)
     incarnation = Incarnation()
     registry = RedisRegistry(servers, incarnation)
-    rosters = RedisRosters(servers, incarnation)
+    rosters = RedisRosters(servers, incarnation, config.lease)
     orders = RedisOrders(servers, incarnation)
     nodes = RedisNodes(servers, incarnation, config.lease, [registry.bury, rosters.bury])
+    revocations = RedisRevocations(servers, orders)
     bus = RedisBus(servers, config.channels)
     try:
         await orders.open()
@@ -37,7 +38,7 @@ async def open_redis(config: EngineConfig) -> Engine:
     return Engine(
         documents,
         registry,
-        RedisRevocations(servers, orders),
-        (registry.close, rosters.close, orders.close, documents.close),
+        revocations,
+        (registry.close, rosters.close, revocations.close, orders.close, documents.close),
         ClusterPorts(nodes, rosters, orders, bus),
     )

@@ -2,7 +2,8 @@
 
 The leases are a sorted set of incarnations by when they run out. Whoever beats and finds one that has, takes it out and
 is to bury it; it is among the burials until that is done, so that another is asked if that one dies meanwhile. What
-is done about a server that stood still is told in ``scripts/node_beat.lua``.
+is done about a server that stood still is told in ``scripts/node_beat.lua``. One that may have forgotten leases has
+been told of all that live when it has kept leases for as long as one lasts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from fastcollab.ports import Beat
 
 log = get_logger(__name__)
 
-_BEAT = load("node_beat")
+_BEAT = load("node_beat", "_keeping")
 _RETIRE = load("node_retire")
 _BURIED = load("node_buried")
 
@@ -42,6 +43,7 @@ class RedisNodes:
         self._leases = servers.names.cluster("leases")
         self._burials = servers.names.cluster("burials")
         self._last_beat = servers.names.cluster("last-beat")
+        self._kept_since = servers.names.cluster("leases-kept-since")
 
     @property
     def here(self) -> str:
@@ -54,17 +56,22 @@ class RedisNodes:
     async def beat(self) -> Beat:
         earlier = str(self._incarnation) if self._known else ""
         going_on = self._incarnation.following if self._known else str(self._incarnation)
-        incarnation, alive, dead, now = await self._servers.run(
-            _BEAT, [self._leases, self._burials, self._last_beat], earlier, going_on, int(self._lease * 1000)
+        keys = [self._leases, self._burials, self._last_beat, self._kept_since]
+        incarnation, alive, dead, now, kept_for = await self._servers.run(
+            _BEAT, keys, earlier, going_on, int(self._lease * 1000)
         )
+        self._known = True
         held = incarnation.decode() == str(self._incarnation)
         if not held:
             self._incarnation.follow()
-        self._known = True
+            self._servers.lapses.removed()
         unburied = [each.decode() for each in dead]
         self._unburied.update(dict.fromkeys(unburied, now))
         return Beat(
-            frozenset(node_of(each.decode()) for each in alive), held, list(dict.fromkeys(map(node_of, unburied)))
+            frozenset(node_of(each.decode()) for each in alive),
+            held,
+            list(dict.fromkeys(map(node_of, unburied))),
+            min(kept_for / 1000, self._servers.lapses.age(self._leases)) >= self._lease,
         )
 
     async def bury(self, node: str) -> None:

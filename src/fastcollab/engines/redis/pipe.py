@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import hiredis
 
+from fastcollab.engines.redis.lapses import identity_of
 from fastcollab.engines.redis.link import Address, Link, Login, Refused, Waiting, Word, connect, pack
 
 #: Between attempts to connect, seconds: the first pause, and the longest.
@@ -54,7 +55,8 @@ class Confirmation(Protocol):
 
 class Pipe:
     """To one server. `timeout` is for connecting, and for replies (s). `down` is called when there is no connection any
-    more, and with each attempt that has failed. `confirmation` None: the server's memory is durable enough.
+    more, and with each attempt that has failed; `linked` when there is one, before anything is sent over it, with the
+    identity of who answers. `confirmation` None: the server's memory is durable enough.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Pipe:
         login: Login,
         timeout: float,
         down: Callable[[], None],
+        linked: Callable[[Address, bytes], None],
         confirmation: Confirmation | None = None,
     ) -> None:
         self.address = address
@@ -72,6 +75,7 @@ class Pipe:
         self._login = login
         self._timeout = timeout
         self._down = down
+        self._linked = linked
         self._confirmation = confirmation
         self._link: Link | None = None
         self._unlinked = asyncio.Event()
@@ -165,7 +169,7 @@ class Pipe:
         pause = _PAUSE
         while True:
             try:
-                link = await connect(self.address, self._login, self._timeout)
+                link, identity = await self._reach()
             except (OSError, Refused) as error:
                 self._is_down(error)
                 await asyncio.sleep(pause)
@@ -181,7 +185,16 @@ class Pipe:
         self._unlinked.clear()
         self.down_since = None
         self._renewing = self._confirming = False
+        self._linked(self.address, identity)
         self._flush()
+
+    async def _reach(self) -> tuple[Link, bytes]:
+        link = await connect(self.address, self._login, self._timeout)
+        try:
+            return link, await identity_of(link)
+        except BaseException:
+            link.cut(ConnectionAbortedError("it is not used"))
+            raise
 
     def _ended(self, error: Exception) -> None:
         self._link = None

@@ -8,8 +8,8 @@ does it.
 A node has a *picture* of its own connections. Its calls about one user are carried out one after the other. A call
 whose outcome is not known, or that could not be made, leaves the user *owed*: as soon as the server can be reached the
 picture is declared to it, whatever it knew. So a connection that ended while the server was away counts no more, and
-one that was refused for that reason was never counted. The same is done with every user when the server has lost its
-data, and once a day, which is how numbers of those who stay are kept.
+one that was refused for that reason was never counted. The same is done with every user of whom a server may have
+forgotten something, and once a day, which is how numbers of those who stay are kept.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import msgspec
 
 from fastcollab.engines.memory import NUMBERS, preferred_number
 from fastcollab.engines.redis.incarnations import Incarnation, node_of
+from fastcollab.engines.redis.lapses import Concerns
 from fastcollab.engines.redis.scripts import load
 from fastcollab.engines.redis.servers import Servers
 from fastcollab.errors import ConnectionLimit, RateLimited, ServiceUnavailable
@@ -83,6 +84,7 @@ class RedisRegistry:
         self._settling: asyncio.Task[None] | None = None
         self._renewing: asyncio.Task[None] | None = None
         self._closed = False
+        self._unwatch = servers.lapses.watch(self._lapsed)
 
     def __len__(self) -> int:
         """How many connections this node has."""
@@ -94,6 +96,7 @@ class RedisRegistry:
     async def close(self) -> None:
         """Makes a last attempt at what is owed."""
         self._closed = True
+        self._unwatch()
         for task in (self._renewing, self._settling):
             if task is not None:
                 task.cancel()
@@ -163,8 +166,7 @@ class RedisRegistry:
         """Has the server know all that this node has, whatever it knew; returns when that is so, however long that
         takes.
         """
-        for user_id, user in self._users.items():
-            self._owe(user_id, user)
+        self._lapsed(lambda key: True)
         while self._settling is not None:
             await asyncio.shield(self._settling)
 
@@ -195,7 +197,7 @@ class RedisRegistry:
                 except (ConnectionLimit, RateLimited):
                     raise
                 except BaseException:
-                    self._owe(user_id, user)
+                    self._owe(user)
                     raise
         finally:
             user.callers -= 1
@@ -222,7 +224,14 @@ class RedisRegistry:
         key = self._servers.names.number(number)
         return bool(await self._servers.run(_CLAIM, [key], user_id, _NUMBER_KEPT))
 
-    def _owe(self, user_id: str, user: _User) -> None:
+    def _lapsed(self, concerns: Concerns) -> None:
+        names = self._servers.names
+        for user_id, user in self._users.items():
+            held = [] if user.number is None else [names.number(user.number)]
+            if any(map(concerns, (*self._keys(user_id), *held))):
+                self._owe(user)
+
+    def _owe(self, user: _User) -> None:
         user.owed = True
         if self._settling is None and not self._closed:
             self._settling = asyncio.create_task(self._settle())
@@ -252,7 +261,10 @@ class RedisRegistry:
                 await self._declare(user_id, user)
 
     async def _declare(self, user_id: str, user: _User) -> None:
-        """Has the server know what this node has of the user. To be called in the user's turn."""
+        """Has the server know what this node has of the user. To be called in the user's turn, which owes it again if
+        this fails; and so does who has reason to while it is under way.
+        """
+        user.owed = False
         now = time.monotonic()
         opened = {connection_id: list(rooms) for connection_id, rooms in user.open.items()}
         closed = {
@@ -273,7 +285,6 @@ class RedisRegistry:
         if number is not None and not await self._claim(user_id, number):
             log.warning("a user's number has been given to another", user=user_id, number=number)
         user.closed.clear()
-        user.owed = False
 
     async def _renew(self) -> None:
         while True:

@@ -3,13 +3,13 @@
 Of each room three hashes by user: persons, nodes (incarnations, with a space between them), and presence as last kept.
 They have no expiry, and all fields of a user go with its last node: so a room that is deserted has no key. Of each
 node, and each of the slots that rooms are spread over, a hash of its rooms with the number of its participants there:
-by that a dead node is buried, whoever does it.
+by that a dead node is buried, whoever does it. And of each of these slots, since when there is anything of all this.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -20,12 +20,13 @@ from fastcollab.engines.redis.scripts import load
 from fastcollab.engines.redis.servers import Servers
 from fastcollab.errors import RoomFull, ServiceUnavailable
 from fastcollab.logs import get_logger
+from fastcollab.ports import Roster
 
 log = get_logger(__name__)
 
-_ENTER = load("roster_enter")
+_ENTER = load("roster_enter", "_keeping")
 _LEAVE = load("roster_leave")
-_DECLARE = load("roster_declare")
+_DECLARE = load("roster_declare", "_keeping")
 _SHOW = load("roster_show")
 _BURY = load("roster_bury")
 
@@ -37,34 +38,39 @@ _presence = msgspec.json.Decoder(dict[str, Any])
 
 
 class RedisRosters:
-    """Those of the node of this incarnation.
+    """Those of the node of this incarnation, and of nodes with this lease (s).
 
     Presence that is to be kept is gathered while what was gathered before is under way, so that a room costs one call
     for however many participants, and a server that is slow is not flooded.
     """
 
-    def __init__(self, servers: Servers, incarnation: Incarnation) -> None:
+    def __init__(self, servers: Servers, incarnation: Incarnation, lease: float) -> None:
         self._servers = servers
         self._incarnation = incarnation
+        self._lease = lease
         self._shown: dict[str, dict[str, bytes]] = {}
         self._kept: asyncio.Future[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
 
-    async def enter(self, room_id: str, person: Person, limit: int) -> Sequence[RosterEntry]:
-        keys, kept = self._keys(room_id), msgspec.json.encode(person)
-        roster = await self._servers.run(_ENTER, keys, str(self._incarnation), room_id, person.user_id, kept, limit)
-        if roster is None:
+    async def enter(self, room_id: str, person: Person, limit: int) -> Roster:
+        keys, kept = self._keys(room_id, self._kept_since(room_id)), msgspec.json.encode(person)
+        found = await self._servers.run(_ENTER, keys, str(self._incarnation), room_id, person.user_id, kept, limit)
+        if found is None:
             raise RoomFull(f"the room {room_id!r} takes {limit} participants", limit=limit, remaining=0)
-        return _entries(roster)
+        *roster, kept_for = found
+        return Roster(_entries(roster), self._settled_in(room_id, kept_for))
 
     async def leave(self, room_id: str, user_id: str) -> None:
         self._shown.get(room_id, {}).pop(user_id, None)
         await self._servers.run(_LEAVE, self._keys(room_id), str(self._incarnation), room_id, user_id)
 
-    async def declare(self, room_id: str, persons: Sequence[Person]) -> Sequence[RosterEntry]:
+    async def declare(self, room_id: str, persons: Sequence[Person]) -> Roster:
         declared = [each for person in persons for each in (person.user_id, msgspec.json.encode(person))]
-        roster = await self._servers.run(_DECLARE, self._keys(room_id), str(self._incarnation), room_id, *declared)
-        return _entries(roster)
+        keys = self._keys(room_id, self._kept_since(room_id))
+        *roster, kept_for, new = await self._servers.run(_DECLARE, keys, str(self._incarnation), room_id, *declared)
+        return Roster(
+            _entries(roster), self._settled_in(room_id, kept_for), frozenset(user_id.decode() for user_id in new)
+        )
 
     def show(self, room_id: str, user_id: str, presence: Mapping[str, Any]) -> asyncio.Future[None]:
         self._shown.setdefault(room_id, {})[user_id] = msgspec.json.encode(presence)
@@ -74,6 +80,10 @@ class RedisRosters:
             self._keeping = asyncio.create_task(self._keep())
         return self._kept
 
+    def subscribe(self, told: Callable[[Callable[[str], bool]], None]) -> Callable[[], None]:
+        names = self._servers.names
+        return self._servers.lapses.watch(lambda concerns: told(lambda room_id: concerns(names.roster(room_id))))
+
     async def bury(self, incarnation: str) -> None:
         """Has nobody take part anywhere through this incarnation."""
         indexes = self._servers.names.shared(_index(incarnation))
@@ -82,7 +92,7 @@ class RedisRosters:
         for begin in range(0, len(rooms), _AT_ONCE):
             some = rooms[begin : begin + _AT_ONCE]
             await asyncio.gather(
-                *(self._servers.run(_BURY, self._keys(room, incarnation), incarnation, room) for room in some)
+                *(self._servers.run(_BURY, self._keys(room, of=incarnation), incarnation, room) for room in some)
             )
 
     async def close(self) -> None:
@@ -109,10 +119,19 @@ class RedisRosters:
         except Exception:
             log.exception("presence could not be kept", room=room_id)
 
-    def _keys(self, room_id: str, incarnation: str | None = None) -> list[bytes]:
+    def _settled_in(self, room_id: str, kept_for: int) -> float:
+        """Of a roster that was read; the server says for how long (ms) it has not been emptied."""
+        undisturbed = min(kept_for / 1000, self._servers.lapses.age(self._servers.names.roster(room_id)))
+        return max(0.0, self._lease - undisturbed)
+
+    def _keys(self, room_id: str, *more: bytes, of: str | None = None) -> list[bytes]:
         names = self._servers.names
-        index = _index(incarnation or str(self._incarnation))
-        return [*names.room(room_id, "persons", "roster", "presence"), *names.beside(room_id, index)]
+        index = _index(of or str(self._incarnation))
+        return [*names.room(room_id, "persons", "roster", "presence"), *names.beside(room_id, index), *more]
+
+    def _kept_since(self, room_id: str) -> bytes:
+        [key] = self._servers.names.beside(room_id, "rosters-kept-since")
+        return key
 
 
 def _index(incarnation: str) -> str:

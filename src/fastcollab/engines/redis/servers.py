@@ -22,6 +22,7 @@ from fastcollab.engines.redis import faults
 from fastcollab.engines.redis.checks import check_server
 from fastcollab.engines.redis.confirmation import confirmation_of
 from fastcollab.engines.redis.faults import FaultLog
+from fastcollab.engines.redis.lapses import Lapses
 from fastcollab.engines.redis.link import Address, L, Login, Refused, Word, ask, connect, connect_as, pack
 from fastcollab.engines.redis.names import Names
 from fastcollab.engines.redis.pipe import Confirmation, Pipe
@@ -69,6 +70,7 @@ class Servers:
         self._loop = asyncio.get_running_loop()
         self._faults = FaultLog(where)
         self._layout = Layout(())
+        self.lapses = Lapses(self.locate)
         self._pipes: dict[Address, tuple[Pipe, ...]] = {}
         self._watchers: list[Callable[[bool], None]] = []
         #: Of servers that are there no more.
@@ -77,6 +79,7 @@ class Servers:
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._closed = False
 
     @property
     def timeout(self) -> float:
@@ -137,6 +140,7 @@ class Servers:
     async def close(self) -> None:
         """Waits for what is under way, and ends all connections."""
         await self._idle.wait()
+        self._closed = True
         if self._finding is not None:
             self._finding.cancel()
         pipes = [*(pipe for lanes in self._pipes.values() for pipe in lanes), *self._retired]
@@ -167,10 +171,12 @@ class Servers:
 
     def follow(self, key: bytes, error: hiredis.ReplyError) -> bool:
         """Takes note of where the key is, as the error MOVED says; False: there are no others."""
-        slots = self._layout.slots
+        slots, slot = self._layout.slots, key_slot(key)
         if slots is None:
             return False
-        slots[key_slot(key)] = self._address_in(error, key)
+        owner, slots[slot] = slots[slot], self._address_in(error, key)
+        if owner != slots[slot]:
+            self.lapses.moved({slot})
         self.doubt()
         return True
 
@@ -201,7 +207,9 @@ class Servers:
     def send(self, request: _Request) -> None:
         """Sends the command to where its key is."""
         address = self.locate(request.key)
-        if address is None:
+        if self._closed:  # One that nobody waits for, in its pause.
+            request.fail(ConnectionAbortedError("the connections are closed"))
+        elif address is None:
             self.doubt()
             self.send_later(request, ConnectionError("no server has the key"))
         else:
@@ -218,7 +226,7 @@ class Servers:
         lanes = self._pipes.get(address)
         if lanes is None:
             lanes = self._pipes[address] = tuple(
-                Pipe(address, self._login, self._timeout, self.doubt, confirmation)
+                Pipe(address, self._login, self._timeout, self.doubt, self.lapses.linked, confirmation)
                 for confirmation in (self._confirmation, None, None)
             )
         return lanes[lane]
@@ -296,9 +304,14 @@ class Servers:
         self._finding = None
 
     def _lay_out(self, layout: Layout) -> None:
-        self._layout = layout
+        before, self._layout = self._layout, layout
         for changed in self._watchers:
             changed(False)
+        if layout.slots is not None and before.slots is not None and layout.slots != before.slots:
+            owners = enumerate(zip(before.slots, layout.slots, strict=True))
+            self.lapses.moved({slot for slot, (owner, other) in owners if owner != other})
+        elif layout.slots is None and before.servers and layout.servers != before.servers:
+            self.lapses.replaced()
         for address in [address for address in self._pipes if address not in layout.servers]:
             for pipe in self._pipes.pop(address):
                 pipe.retire()

@@ -37,7 +37,7 @@ async def open_node(engine: EngineConfig, *, lease: float = 15.0, renewal: float
     servers = await Servers.open(engine)
     incarnation = Incarnation()
     registry = RedisRegistry(servers, incarnation, renewal=renewal)
-    rosters = RedisRosters(servers, incarnation)
+    rosters = RedisRosters(servers, incarnation, lease)
     orders = RedisOrders(servers, incarnation)
     nodes = RedisNodes(servers, incarnation, lease, [registry.bury, rosters.bury])
     revocations = RedisRevocations(servers, orders, skew=0)
@@ -48,6 +48,7 @@ async def open_node(engine: EngineConfig, *, lease: float = 15.0, renewal: float
     finally:
         await registry.close()
         await rosters.close()
+        await revocations.close()
         await orders.close()
         await servers.close()
 

@@ -42,7 +42,7 @@ async def death(of: Node, *nodes: Node) -> Node:
 async def taking_part(node: Node, room_id: str = "plans") -> dict[str, frozenset[str]]:
     """Who takes part, and through which nodes, but for who looks."""
     await node.rosters.enter(room_id, person("looker"), 100)
-    found = await node.rosters.enter(room_id, person("looker"), 100)
+    found = (await node.rosters.enter(room_id, person("looker"), 100)).entries
     await node.rosters.leave(room_id, "looker")
     return {entry.person.user_id: entry.nodes for entry in found if entry.person.user_id != "looker"}
 
@@ -55,14 +55,14 @@ async def three(engine: EngineConfig):
 
 async def test_nodes_that_beat_live(three: list[Node]) -> None:
     first, second, third = three
-    assert await first.nodes.beat() == ({first.nodes.here}, True, [])
+    assert await first.nodes.beat() == ({first.nodes.here}, True, [], False)
     await second.nodes.beat()
     await third.nodes.beat()
     assert not await live(*three, seconds=2 * LEASE)
     everyone = {node.nodes.here for node in three}
     assert len(everyone) == 3
     for node in three:
-        assert await node.nodes.beat() == (everyone, True, [])
+        assert await node.nodes.beat() == (everyone, True, [], True)
 
 
 async def test_a_node_that_does_not_beat_is_dead_for_one_to_bury(three: list[Node]) -> None:

@@ -148,6 +148,7 @@ async def test_orders_go_on_on_a_server_that_has_lost_everything(
     told: list[list[Disconnect]] = [[], []]
     for each, of_one in zip(pair, told, strict=True):
         each.orders.subscribe(of_one.append)
+        await each.nodes.beat()
     await pair[0].orders.give(order("before"))
     await eventually(lambda: all(told))
     await pair[0].revocations.revoke(Revocation("user", "ada", BEFORE, None))
@@ -163,8 +164,9 @@ async def test_orders_go_on_on_a_server_that_has_lost_everything(
     await persistently(partial(pair[1].orders.give, order("after")))
     await eventually(lambda: all(len(of_one) == 2 for of_one in told))
     assert told == [[order("before"), order("after")]] * 2
-    # What was revoked is written again by whoever knows of it.
-    await pair[1].revocations.restore()
+    # What was revoked is written again by whoever knows of it, when it learns what has happened.
+    await persistently(pair[1].nodes.beat)
+    await eventually(lambda: pair[1].revocations._restoring is None)
     async with open_node(EngineConfig(url=server.url)) as fresh:
         assert await fresh.revocations.is_revoked(TOKEN)
 

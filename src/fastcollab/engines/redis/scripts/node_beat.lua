@@ -1,7 +1,8 @@
 -- Renews a node's lease, and finds those whose lease has run out.
--- KEYS: leases, burials, the time of the last beat
+-- KEYS: leases, burials, the time of the last beat, since when leases are kept
 -- ARGV: incarnation, '' if the node has not been here before; the one to go on as if that is dead; lease in ms
--- Returns the incarnation of the node from now on, those that live, those that are to be buried, and the time.
+-- Returns the incarnation of the node from now on, those that live, those that are to be buried, the time, and for how
+--   long (ms) leases have been kept without being forgotten.
 local time = redis.call('TIME')
 local now, lease = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[3])
 
@@ -39,4 +40,4 @@ end
 for _, each in ipairs(dead) do
   redis.call('ZADD', KEYS[2], now, each)
 end
-return {incarnation, redis.call('ZRANGE', KEYS[1], 0, -1), dead, now}
+return {incarnation, redis.call('ZRANGE', KEYS[1], 0, -1), dead, now, kept_for(KEYS[4])}

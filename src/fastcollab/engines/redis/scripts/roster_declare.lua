@@ -1,7 +1,8 @@
 -- Has exactly these users take part in a room through one node, whatever was known before.
--- KEYS: persons, nodes and presences of the room, rooms of the node
+-- KEYS: persons, nodes and presences of the room, rooms of the node, since when rosters are kept
 -- ARGV: incarnation, room, then user and person of each
--- Returns persons, nodes and presences by user.
+-- Returns persons, nodes and presences by user, for how long (ms) rosters have been kept without being forgotten, and
+--   which users had not been known to take part through this node.
 local node = string.match(ARGV[1], '^(.*)%.')
 local persons, count = {}, 0
 for index = 3, #ARGV, 2 do
@@ -11,13 +12,15 @@ for index = 3, #ARGV, 2 do
   persons[ARGV[index]] = ARGV[index + 1]
 end
 local function elsewhere(known)
-  local through = {}
+  local through, here = {}, false
   for incarnation in string.gmatch(known or '', '%S+') do
     if string.match(incarnation, '^(.*)%.') ~= node then
       through[#through + 1] = incarnation
+    else
+      here = true
     end
   end
-  return through
+  return through, here
 end
 local known = redis.call('HGETALL', KEYS[2])
 for index = 1, #known, 2 do
@@ -32,8 +35,12 @@ for index = 1, #known, 2 do
     end
   end
 end
+local new = {}
 for user, person in pairs(persons) do
-  local through = elsewhere(redis.call('HGET', KEYS[2], user))
+  local through, here = elsewhere(redis.call('HGET', KEYS[2], user))
+  if not here then
+    new[#new + 1] = user
+  end
   through[#through + 1] = ARGV[1]
   redis.call('HSET', KEYS[1], user, person)
   redis.call('HSET', KEYS[2], user, table.concat(through, ' '))
@@ -43,4 +50,6 @@ if count > 0 then
 else
   redis.call('HDEL', KEYS[4], ARGV[2])
 end
-return {redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('HGETALL', KEYS[3])}
+return {
+  redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('HGETALL', KEYS[3]), kept_for(KEYS[5]), new
+}

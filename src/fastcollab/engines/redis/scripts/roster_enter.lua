@@ -1,7 +1,8 @@
 -- Has a user take part in a room through a node.
--- KEYS: persons, nodes and presences of the room, rooms of the node
+-- KEYS: persons, nodes and presences of the room, rooms of the node, since when rosters are kept
 -- ARGV: incarnation, room, user, person, limit
--- Returns persons, nodes and presences by user, or nil if the room is full.
+-- Returns persons, nodes and presences by user, and for how long (ms) rosters have been kept without being forgotten;
+--   nil if the room is full.
 local node = string.match(ARGV[1], '^(.*)%.')
 local known = redis.call('HGET', KEYS[2], ARGV[3])
 if not known and redis.call('HLEN', KEYS[2]) >= tonumber(ARGV[5]) then
@@ -19,4 +20,4 @@ redis.call('HSET', KEYS[2], ARGV[3], table.concat(through, ' '))
 if not here then
   redis.call('HINCRBY', KEYS[4], ARGV[2], 1)
 end
-return {redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('HGETALL', KEYS[3])}
+return {redis.call('HGETALL', KEYS[1]), redis.call('HGETALL', KEYS[2]), redis.call('HGETALL', KEYS[3]), kept_for(KEYS[5])}
