@@ -35,6 +35,13 @@ import type { SelectionRange, ServerMessage, ServerMessages } from './wire/messa
 const BATCHED = 'fastcollab.v1.batch';
 const PLAIN = 'fastcollab.v1';
 
+/** Where there is none a client can be made, for a page that is rendered on the server, but not connected. */
+const missingWebSocket = class {
+  constructor() {
+    throw new FastcollabError('there is no global WebSocket here: pass a class as `WebSocket`');
+  }
+} as unknown as WebSocketConstructor;
+
 export class CollaborativeClient extends Emitter<ClientEvents> {
   /** The gateway's address. */
   readonly url: string;
@@ -55,8 +62,6 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
   constructor(config: ClientConfig) {
     super();
     const { url, token, types = [], cursors = 'batched', reconnect = true, checksumEvery = 50, undo = {} } = config;
-    const make = config.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined);
-    if (!make) throw new FastcollabError('there is no global WebSocket here: pass a class as `WebSocket`');
     const policy = { ...DEFAULT_POLICY, ...(typeof reconnect === 'object' && reconnect) };
     for (const type of types) this.#types.set(type.name, type);
     this.url = url;
@@ -71,7 +76,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
       connectTimeout: config.connectTimeout ?? 10_000,
       heartbeat: config.heartbeat ?? 20_000,
       reconnection: reconnect ? new Reconnection(policy, typeof token === 'function') : undefined,
-      WebSocket: make,
+      WebSocket: config.WebSocket ?? (globalThis.WebSocket as WebSocketConstructor | undefined) ?? missingWebSocket,
     };
     this.#link = new Link(options, this.#linkHandler());
     this.#rejoining = new Rejoining(
@@ -136,11 +141,9 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
     return this.#rooms;
   }
 
-  /** The room that was joined last: what calls mean that name none. Throws if there is none. */
-  get activeRoom(): Room {
-    const room = this.#rooms.get(this.#current ?? '');
-    if (!room) throw new FastcollabError('no room is joined');
-    return room;
+  /** The room that was joined last: what calls mean that name none; undefined if no room is joined. */
+  get activeRoom(): Room | undefined {
+    return this.#rooms.get(this.#current ?? '');
   }
 
   /**
@@ -173,17 +176,23 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
 
   /** Edits the document of the active room; resolves when the gateway has the operation, see `SharedDocument.submit`. */
   async sendOperation(operation: unknown): Promise<void> {
-    await this.activeRoom.document.submit(operation);
+    await this.#expectRoom().document.submit(operation);
   }
 
   /** Shows in the active room where the pointer is. */
   updateCursor(position: CursorPosition): void {
-    this.activeRoom.updateCursor(position);
+    this.#expectRoom().updateCursor(position);
   }
 
   /** Shows in the active room what is selected. */
   updateSelection(ranges: readonly SelectionRange[]): void {
-    this.activeRoom.updateSelection(ranges);
+    this.#expectRoom().updateSelection(ranges);
+  }
+
+  #expectRoom(): Room {
+    const room = this.activeRoom;
+    if (!room) throw new FastcollabError('no room is joined');
+    return room;
   }
 
   async #join(roomId: string, documentType: string | undefined): Promise<Room> {
@@ -198,7 +207,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
         const room = this.#rooms.get(roomId)!;
         const rejection = await room.adopt();
         if (rejection) this.emit('rejected', { roomId, ...rejection });
-        this.#current = roomId;
+        this.#activate(roomId);
         return room;
       } catch (error) {
         this.#closeJournal(roomId);
@@ -237,8 +246,13 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
     this.#rooms.delete(room.id);
     this.#rejoining.forget(room.id);
     for (const [handle, other] of this.#byHandle) if (other === room) this.#byHandle.delete(handle);
-    if (this.#current === room.id) this.#current = [...this.#rooms.keys()].at(-1);
+    if (this.#current === room.id) this.#activate([...this.#rooms.keys()].at(-1));
     room.left();
+  }
+
+  #activate(roomId: string | undefined): void {
+    this.#current = roomId;
+    this.emit('activeRoom', this.activeRoom);
   }
 
   #makeRoomHost(checksumEvery: number, undo: UndoOptions): RoomHost {

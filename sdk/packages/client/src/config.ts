@@ -7,6 +7,7 @@ import type { Rejection } from './document/changes.js';
 import type { UndoOptions } from './document/undo.js';
 import type { DocumentType } from './ot/type.js';
 import type { PendingStore } from './persistence/store.js';
+import type { Room } from './room/room.js';
 import type { ClientStatus } from './status.js';
 import type { ConnectionClosed } from './wire/errors.js';
 
@@ -45,6 +46,8 @@ export interface ClientEvents {
   reconnecting: Retry;
   /** The client is closed: no other attempt will be made. */
   closed: ConnectionClosed;
+  /** `activeRoom` is another one, or there is none any more. */
+  activeRoom: Room | undefined;
   /** A token that is no function, or could not be replaced, expires at this Unix time (ms). */
   tokenExpiring: number;
   /** Own operations that an earlier page has left behind could not be brought into the room's document. */

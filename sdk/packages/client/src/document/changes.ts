@@ -28,6 +28,8 @@ export interface DocumentEvents<Content, Operation> {
   reset: Content;
   /** Own operations were given up. */
   rejected: Rejection<Operation>;
+  /** `version` is a newer one: an operation was committed, somebody's or one's own. */
+  version: number;
   /** `canUndo` or `canRedo` may say something else. */
   history: { readonly canUndo: boolean; readonly canRedo: boolean };
 }

@@ -186,6 +186,7 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
       this.#host.contentChanged(change, userId);
       this.#host.committed(operation as Operation, userId);
       this.#changed(change, 'remote', userId);
+      this.emit('version', version);
     } // Otherwise a recovery repeats what had arrived while the room was being joined again.
     this.advance();
   }
@@ -206,6 +207,7 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     this.#host.committed(submission.operation, this.#host.userId);
     this.#host.journal?.update(this.#copy);
     this.#waiters.succeed(version);
+    this.emit('version', version);
     this.advance();
   }
 

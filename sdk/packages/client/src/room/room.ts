@@ -109,7 +109,7 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
     return this.#roster.participants;
   }
 
-  /** Oneself, as the gateway shows one to the others. */
+  /** Oneself, as the gateway shows one to the others, or will when it is told. */
   get self(): Participant | undefined {
     return this.#roster.get(this.#host.userId);
   }
@@ -155,6 +155,11 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
   }
 
   // What they write
+
+  /** Whether `document` can be had: the client has its type. */
+  get hasDocument(): boolean {
+    return this.#document !== undefined;
+  }
 
   /** The document. Throws UnknownType if the client was made without its type. */
   get document(): SharedDocument<Content, Operation> {
