@@ -6,6 +6,7 @@ import asyncio
 import errno
 import json
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -18,11 +19,16 @@ from pathlib import Path
 import aiohttp
 import pytest
 from tests.redis_servers import VALKEY, start_server
-from tests.server.conftest import MakeToken
+from tests.server.certificates import Authority
+from tests.server.conftest import SECRET, MakeToken
 from tests.server.gateway_process import GatewayProcess, assignments, command, environment, serving_with
 from tests.server.test_cli_serve import refused
 
+from fastcollab import Config
 from fastcollab.client import CollaborativeClient, ReconnectPolicy, Room
+from fastcollab.serving.plan import CannotServe, worker_config
+from fastcollab.serving.port import held_port
+from fastcollab.serving.supervisor import Worker
 
 PATIENCE = 20.0
 FAST = ReconnectPolicy(base=0.01, cap=0.2)
@@ -104,15 +110,21 @@ class Company:
         assert sorted(self.rooms[0].text) == self.written
 
 
+def port_of(gateway: GatewayProcess) -> int:
+    return int(gateway.url.rpartition(":")[2].partition("/")[0])
+
+
 @asynccontextmanager
-async def company(gateway: GatewayProcess, make_token: MakeToken) -> AsyncIterator[Company]:
-    port = int(gateway.url.rpartition(":")[2].partition("/")[0])
+async def company(
+    gateway: GatewayProcess, make_token: MakeToken, reconnect: bool | ReconnectPolicy = FAST
+) -> AsyncIterator[Company]:
+    port = port_of(gateway)
     async with AsyncExitStack() as leaving:
         clients: list[CollaborativeClient] = []
         # The kernel decides who gets whom: that one gets all of so many is as good as impossible.
         while len(clients) < 4 or min(connections(pid, port) for pid in workers_of(gateway)) == 0:
             assert len(clients) < 60, "one worker gets all connections"
-            client = CollaborativeClient(gateway.url, make_token(f"user-{len(clients)}"), reconnect=FAST)
+            client = CollaborativeClient(gateway.url, make_token(f"user-{len(clients)}"), reconnect=reconnect)
             clients.append(await leaving.enter_async_context(client))
         rooms = [await client.join_room("plans", "text") for client in clients]
         yield Company(gateway, clients, rooms)
@@ -180,17 +192,68 @@ async def test_nothing_outlives_a_supervisor_that_is_killed(make_token: MakeToke
 
 
 async def test_a_signal_drains_all_workers_and_a_second_ends_them(make_token: MakeToken) -> None:
-    arguments = ("--engine", "memory://", "--workers", "2", "--set", "server.shutdown_timeout=60")
-    async with serving_with(*arguments) as gateway:
+    waits = assignments("server.shutdown_timeout=60", "engine.timeout=0.5")
+    async with (
+        serving_with("--engine", "memory://", "--workers", "2", *waits) as gateway,
+        company(gateway, make_token, reconnect=False) as people,
+    ):
         family = children(gateway.pid)
-        port = int(gateway.url.rpartition(":")[2].partition("/")[0])
-        with socket.create_connection(("127.0.0.1", port)) as silent:
-            silent.sendall(b"GET /ws HTTP/1.1\r\n")
-            async with CollaborativeClient(gateway.url, make_token("ada"), reconnect=False) as client:
-                gateway.tell(signal.SIGINT)
-                assert (await asyncio.wait_for(client.closed, PATIENCE)).code == 4502
-        assert await gateway.end(signal.SIGTERM) in (0, -signal.SIGTERM)
+        paused, other = workers_of(gateway)
+        os.kill(paused, signal.SIGSTOP)
+        gateway.tell(signal.SIGINT)
+        await until(lambda: not is_there(other))
+        assert any(not client.is_connected for client in people.clients)
+        # It waits for the one that does not end, and so does the Valkey.
+        assert is_there(valkey_of(gateway))
+        assert await gateway.end(signal.SIGTERM) == -signal.SIGTERM
+        os.kill(paused, signal.SIGCONT)
         await until(lambda: not any(map(is_there, family)))
+
+
+async def test_sighup_renews_the_certificate_of_all_workers(folder: Path) -> None:
+    authority = Authority()
+    files = folder / "server.pem", folder / "server.key"
+    authority.issue(*files, "first")
+    tls = assignments(f"tls.certificate_file={files[0]}", f"tls.key_file={files[1]}", "tls.reload_interval=0")
+
+    def names() -> set[str]:
+        found = set()
+        for _ in range(8):
+            with (
+                socket.create_connection(("127.0.0.1", port_of(gateway)), timeout=PATIENCE) as plain,
+                authority.client_context().wrap_socket(plain, server_hostname="127.0.0.1") as secured,
+            ):
+                subject = (secured.getpeercert() or {})["subject"]
+                found.add(str(subject[0][0][1]))  # type: ignore[index]
+        return found
+
+    async with serving_with("--engine", "memory://", "--workers", "2", *tls) as gateway:
+        assert gateway.url.startswith("wss://")
+        assert await asyncio.to_thread(names) == {"first"}
+        authority.issue(*files, "second")
+        gateway.tell(signal.SIGHUP)
+        async with asyncio.timeout(PATIENCE):
+            while await asyncio.to_thread(names) != {"second"}:
+                pass
+        assert await gateway.end() == 0
+
+
+async def test_a_worker_that_cannot_live_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    with held_port("127.0.0.1", 0) as port:
+        config = Config(auth={"secret": SECRET}, engine={"url": "memory://"}, server={"workers": 2})
+        worker = Worker(1, pickle.dumps(worker_config(config, config.engine, port)))
+        assert await worker.start() == f"ws://127.0.0.1:{port}/ws"
+        waits = iter([0.01, None])
+        monkeypatch.setattr(worker._revival, "died", lambda _now: next(waits))
+        keeping = asyncio.create_task(worker.keep())
+        worker.tell(signal.SIGKILL)
+        await until(lambda: not worker.is_serving)
+        await until(lambda: worker.is_serving)
+        worker.tell(signal.SIGKILL)
+        with pytest.raises(CannotServe) as given_up:
+            await asyncio.wait_for(keeping, PATIENCE)
+        assert given_up.value.lines == ("worker 1 has ended 9 times within a minute, at last with status -9",)
+        await worker.end(PATIENCE)
 
 
 async def test_workers_share_a_redis(make_token: MakeToken) -> None:

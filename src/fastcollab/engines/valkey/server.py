@@ -14,6 +14,7 @@ the next one waits until its server is gone too, so that there are never two on 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
@@ -107,16 +108,18 @@ class EmbeddedValkey:
         # That it ends, as it is told to, is no news.
         for reading in self._reading:
             reading.cancel()
-        if self._process is not None and self._process.returncode is None:
-            self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), _ENDS)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-        os.close(self._lock)
-        if self._engine.valkey_directory is None:
-            shutil.rmtree(self._directory, ignore_errors=True)
+        process = self._process
+        try:
+            if process is not None and process.returncode is None:
+                process.terminate()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.wait(), _ENDS)
+        finally:  # Whoever closes may have no more time for it.
+            if process is not None and process.returncode is None:
+                process.kill()
+            os.close(self._lock)
+            if self._engine.valkey_directory is None:
+                shutil.rmtree(self._directory, ignore_errors=True)
 
     async def _begin(self) -> None:
         process = await self._spawn()
