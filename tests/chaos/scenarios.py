@@ -153,8 +153,6 @@ def in_turn(*faults: Fault) -> Fault:
 
 _LOSS = Allowance(loss=True)
 _ABSENCE = Allowance(absence=True)
-#: Rosters are in Redis and nowhere else.
-_ALL_LOST = Allowance(loss=True, absence=True)
 
 SCENARIOS = [
     Scenario("a gateway is killed", KEPT, gateway_killed),
@@ -174,8 +172,8 @@ SCENARIOS = [
         in_turn(gateway_killed, redis_killed, redis_without_scripts, way_swallows, connections_killed),
         _ABSENCE,
     ),
-    Scenario("Redis comes back empty", FORGETFUL, redis_comes_back_empty, _ALL_LOST),
-    Scenario("Redis is emptied", FORGETFUL, redis_emptied, _ALL_LOST),
+    Scenario("Redis comes back empty", FORGETFUL, redis_comes_back_empty, _LOSS),
+    Scenario("Redis is emptied", FORGETFUL, redis_emptied, _LOSS),
     Scenario("a replica takes over, confirmed", REPLICATED, fail_over),
     Scenario("a replica takes over, unconfirmed", UNCONFIRMED, fail_over, _LOSS),
     Scenario("the master is killed, confirmed", REPLICATED, master_killed),
@@ -188,7 +186,7 @@ SCENARIOS = [
 SHORT = [
     Scenario("killed", KEPT, in_turn(gateway_killed, redis_killed, redis_without_scripts, redis_full), _ABSENCE),
     Scenario("still", KEPT, in_turn(gateway_stands_still, redis_stands_still, way_swallows), _ABSENCE),
-    Scenario("empty", FORGETFUL, redis_comes_back_empty, _ALL_LOST),
+    Scenario("empty", FORGETFUL, redis_comes_back_empty, _LOSS),
     Scenario("confirmed", REPLICATED, master_killed),
     Scenario("unconfirmed", UNCONFIRMED, fail_over, _LOSS),
     Scenario("moving", SHARDED, slots_move),
