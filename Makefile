@@ -9,7 +9,7 @@ SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
 
 SDK := sdk/node_modules/.ready
 
-.PHONY: help setup run test sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
+.PHONY: help setup demo run test sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -30,13 +30,20 @@ $(SDK): sdk/package-lock.json
 	cd sdk && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-sdk: $(SDK)  ## the TypeScript packages, built in sdk/packages/*/dist
+sdk: $(SDK)  ## the TypeScript packages and the dashboard, built
 	cd sdk && npm run --silent build
 
 sdkfuzz: setup $(SDK)  ## thousands of steps of the TypeScript client's documents against a gateway
 	cd sdk/packages/client && FUZZ_STEPS=$${FUZZ_STEPS:-5000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} npx vitest run fuzz
 
-run: setup  ## the gateway with its demo, on embedded engines
+# The dashboard that `fastcollab demo` serves becomes a part of the Python package.
+DASHBOARD := src/fastcollab/demo/web/index.html
+$(DASHBOARD): $(SDK) $(shell find sdk/packages/*/src sdk/demo/src sdk/demo/index.html sdk/demo/vite.config.ts -type f)
+	cd sdk && npm run --silent build
+
+demo: $(DASHBOARD)  ## the dashboard, built into the Python package
+
+run: setup demo  ## the dashboard, on a gateway with embedded engines
 	$(BIN)/fastcollab demo
 
 test: setup lint sdk  ## lint, then all tests
@@ -113,5 +120,5 @@ bench: setup  ## the figures in the README, measured anew
 	$(BIN)/fastcollab load --idle 5000
 
 clean:  ## removes what the other targets made
-	rm -rf $(VENV) build dist src/*.egg-info sdk/node_modules sdk/packages/*/dist
+	rm -rf $(VENV) build dist src/*.egg-info sdk/node_modules sdk/packages/*/dist src/fastcollab/demo/web
 	find src -name '*.so' -delete -o -name '*.c' -delete

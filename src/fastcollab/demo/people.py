@@ -1,50 +1,34 @@
-"""Simulated participants, who behave as people do: hands that move and rest, fingers that type and pause.
+"""Simulated participants, who behave as people do: hands that move, rest, and take hold of something.
 
 A hand moves from one place to another with minimum jerk, the course that describes human reaching best: position
-``10 s^3 - 15 s^4 + 6 s^5`` of the way at the part ``s`` of the time. A writer has a place in the text, which other
-writers' operations move along, and types sentences there at some eight characters a second, with slips that are
-taken back, and thinks in between.
+``10 s^3 - 15 s^4 + 6 s^5`` of the way at the part ``s`` of the time. Everybody points; the first few also move widgets
+and count, and the very first one reads the thermometer. A widget that is moved is put back, so that the board
+stays as its visitors want it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
 
 from fastcollab.client import CollaborativeClient, Room
-from fastcollab.client.synchronizer import RemoteOperation
+from fastcollab.demo import board
+from fastcollab.demo.content import CELL, COLUMNS, DASHBOARD
 
-CANVAS = (1600.0, 900.0)  # the plane that the cursors move in
+BOARD = (COLUMNS * CELL[0], 32 * CELL[1])  # the plane that the cursors move in
 FRAME = 1 / 60  # seconds between two positions of a moving hand
-LONGEST_TEXT = 900  # code points, beyond which a writer strikes something out
+HANDS = 4  # that many do more than point
+READING_INTERVAL = 1.5  # seconds
 
 _NAMES = "Ada Bruno Chiara Dmitri Elif Femi Greta Hiro Ines Jonas Kaya Liam Mona Nils Olga Pavel Quinn Rosa Sven Tala"
-_COLORS = (
-    *("#ff6b6b", "#4dabf7", "#51cf66", "#fcc419", "#cc5de8", "#22b8cf"),
-    *("#ff922b", "#94d82d", "#f06595", "#748ffc", "#20c997", "#e599f7"),
+#: On each of them a name is read well in white, or as text on a white page.
+COLORS = (
+    *("#c2255c", "#1971c2", "#2b8a3e", "#b35c00", "#9c36b5", "#0b7285"),
+    *("#d9480f", "#5c7cfa", "#087f5b", "#862e9c", "#a61e4d", "#364fc7"),
 )
-_SENTENCES = (
-    "The south bed gets tomatoes this year, and basil between them.",
-    "Who can bring the wheelbarrow on Saturday?",
-    "We need forty metres of hose, or two people with patience.",
-    "Beans climb better on hazel sticks than on wire.",
-    "Rain is announced for Thursday, so let us sow on Wednesday.",
-    "The compost is ready: dark, crumbly, and it smells of forest.",
-    "Please close the gate, the neighbour's goat has learned to open it.",
-    "Two boxes of strawberries for everyone who helps with weeding.",
-    "The bees arrive in May; their hives stand behind the plum tree.",
-    "Keys hang in the shed, left of the window.",
-    "Pumpkins want space, so they get the slope.",
-    "Let us plant garlic in October and forget about it until June.",
-    "The old bench can be mended with three screws and some glue.",
-    "Somebody has to talk to the slugs.",
-    "Seeds are in the tin with the blue lid, sorted by month.",
-    "Bring gloves, the blackberries are winning again.",
-)
-_SLIPS = "etaoinshrdlu"
 
 
 class Persona(NamedTuple):
@@ -53,152 +37,151 @@ class Persona(NamedTuple):
     color: str
 
 
-def personas(count: int) -> list[Persona]:
-    """So many people with names and colours."""
+def persona(number: int) -> Persona:
+    """The simulated participant of that number, counted from 0."""
     names = _NAMES.split()
-    return [
-        Persona(
-            user_id=f"demo-{number + 1}",
-            name=names[number % len(names)] + (f" {number // len(names) + 1}" if number >= len(names) else ""),
-            color=_COLORS[number % len(_COLORS)],
-        )
-        for number in range(count)
-    ]
-
-
-@dataclass
-class Span:
-    """A piece of the text that stays what it is while others write, or a caret, if it is empty.
-
-    What others insert at its edges is outside; at the place of a caret it goes behind it, so that two who write at
-    one place do not write into each other's words.
-    """
-
-    room: Room
-    start: int
-    end: int
-
-    def follow(self, change: RemoteOperation) -> None:
-        move = self.room.document.type.transform_position
-        self.end = move(self.end, change.operation, "left")
-        self.start = min(move(self.start, change.operation, "right"), self.end)
+    repetition = number // len(names)
+    name = names[number % len(names)] + (f" {repetition + 1}" if repetition else "")
+    return Persona(f"person-{number + 1}", name, COLORS[number % len(COLORS)])
 
 
 class Simulated:
-    """One participant. ``move`` and ``write`` run until they are cancelled."""
+    """The participant of a number; ``live`` runs until it is cancelled."""
 
-    def __init__(self, persona: Persona, client: CollaborativeClient, random: Random) -> None:
-        self.persona = persona
+    def __init__(self, number: int, client: CollaborativeClient) -> None:
+        self.persona = persona(number)
         self.client = client
-        self._random = random
-        self._room: Room | None = None
+        self._number = number
+        self._random = Random(number)
+        self._x = self._random.uniform(0, BOARD[0])
+        self._y = self._random.uniform(0, BOARD[1])
 
     @property
     def room(self) -> Room:
-        assert self._room is not None, "the participant has not entered the room yet"
-        return self._room
+        return self.client.rooms[DASHBOARD]
 
-    async def enter(self, room_id: str) -> None:
+    async def enter(self) -> None:
         await self.client.connect()
-        self._room = await self.client.join_room(room_id, "text")
+        await self.client.join_room(DASHBOARD, "json1")
 
-    async def move(self) -> None:
-        """Moves the cursor from place to place."""
+    async def live(self) -> None:
+        async with asyncio.TaskGroup() as doing:
+            doing.create_task(self._move())
+            if self._number == 0:
+                doing.create_task(self._read_thermometer())
+
+    async def _move(self) -> None:
+        """Moves the cursor from place to place, and now and then does something there."""
         random = self._random
-        width, height = CANVAS
-        x, y = random.uniform(0, width), random.uniform(0, height)
-        loop = asyncio.get_running_loop()
         while True:
-            to_x, to_y = random.uniform(0.03, 0.97) * width, random.uniform(0.05, 0.95) * height
-            bend = random.uniform(-0.25, 0.25)  # hands do not move along a ruler
-            duration = 0.5 + math.hypot(to_x - x, to_y - y) / random.uniform(500, 900)
-            started = loop.time()
-            while (part := (loop.time() - started) / duration) < 1:
-                way = part**3 * (10 - 15 * part + 6 * part * part)
-                aside = bend * math.sin(math.pi * way)
-                self.room.move_cursor(
-                    x + way * (to_x - x) - aside * (to_y - y), y + way * (to_y - y) + aside * (to_x - x)
-                )
-                await asyncio.sleep(FRAME)
-            x, y = to_x, to_y
+            deed = random.random() if self._number < HANDS else 1.0
+            if deed < 0.15:
+                await self._move_a_widget()
+            elif deed < 0.45:
+                await self._count()
+            else:
+                await self._reach(random.uniform(0.03, 0.97) * BOARD[0], random.uniform(0.05, 0.95) * BOARD[1])
             await asyncio.sleep(random.expovariate(2.5))
 
-    async def write(self) -> None:
-        """Writes sentences into the shared text, and strikes some out when there is too much of it."""
+    async def _reach(self, to_x: float, to_y: float, moved: Callable[[], None] | None = None) -> None:
+        """Moves the hand there; `moved` is called at every step."""
         random = self._random
-        await asyncio.sleep(random.uniform(0, 1.5))
-        while True:
-            if len(self.room.text) > LONGEST_TEXT:
-                await self._strike_out_a_line()
-            else:
-                await self._write_a_sentence()
-            await asyncio.sleep(random.uniform(0.4, 2.5))
+        x, y = self._x, self._y
+        bend = random.uniform(-0.25, 0.25)  # hands do not move along a ruler
+        duration = 0.5 + math.hypot(to_x - x, to_y - y) / random.uniform(500, 900)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        part = 0.0
+        while part < 1:
+            part = min((loop.time() - started) / duration, 1.0)
+            way = part**3 * (10 - 15 * part + 6 * part * part)
+            aside = bend * math.sin(math.pi * way)
+            self._x = x + way * (to_x - x) - aside * (to_y - y)
+            self._y = y + way * (to_y - y) + aside * (to_x - x)
+            self.room.move_cursor(self._x, self._y)
+            if moved is not None:
+                moved()
+            await asyncio.sleep(FRAME)
 
-    async def _write_a_sentence(self) -> None:
-        random, text = self._random, self.room.text
-        sentence = random.choice([sentence for sentence in _SENTENCES if sentence not in text] or _SENTENCES)
-        lines = self._quiet_lines()
-        if lines and random.random() < 0.35:
-            place, sentence = random.choice(lines)[1], " " + sentence
-        else:
-            place = len(text)
-            self.room.insert(place, "\n")  # and write before it
-        caret = Span(self.room, place, place)
-        self.room.on("operation", caret.follow)
-        try:
-            for character in sentence:
-                if random.random() < 0.02:
-                    await self._type(caret, random.choice(_SLIPS))
-                    await asyncio.sleep(random.uniform(0.15, 0.35))
-                    self._erase(caret)
-                    await asyncio.sleep(random.uniform(0.05, 0.15))
-                await self._type(caret, character)
-        finally:
-            self.room.off("operation", caret.follow)
-
-    async def _type(self, caret: Span, character: str) -> None:
-        self.room.insert(caret.end, character)
-        caret.end += 1
-        caret.start = caret.end
-        await self._show(caret)
-        pause = self._random.uniform(0.06, 0.18)
-        await asyncio.sleep(pause + (self._random.uniform(0.3, 0.9) if character in ",.:;?!" else 0))
-
-    def _erase(self, caret: Span) -> None:
-        if caret.end:
-            self.room.delete(caret.end - 1, 1)
-            caret.end -= 1
-            caret.start = caret.end
-
-    async def _strike_out_a_line(self) -> None:
-        lines = self._quiet_lines()
-        if not lines:
+    async def _move_a_widget(self) -> None:
+        """Tries out another place for a widget, and puts it back unless somebody else has moved it meanwhile."""
+        random = self._random
+        widget = await self._take(lambda _widget: True)
+        if widget is None:
             return
-        start, end = self._random.choice(lines)
-        span = Span(self.room, start, end + 1)
-        self.room.on("operation", span.follow)
-        try:
-            await self._show(span)
-            await asyncio.sleep(self._random.uniform(0.5, 1.0))
-            if span.end > span.start:
-                self.room.delete(span.start, span.end - span.start)
-        finally:
-            self.room.off("operation", span.follow)
+        home = widget["x"], widget["y"]
+        away = (
+            min(max(home[0] + random.randint(-4, 4), 0), COLUMNS - widget["w"]),
+            max(home[1] + random.randint(-3, 4), 0),
+        )
+        await self._drag(widget["id"], *away)
+        await asyncio.sleep(random.uniform(0.5, 1.5))
+        found = board.find(self.room.document.content, widget["id"])
+        if found is not None and (found.widget["x"], found.widget["y"]) == away:
+            await self._drag(widget["id"], *home)
+        await self.room.select([], self.persona.color)
 
-    def _quiet_lines(self) -> list[tuple[int, int]]:
-        """Where the lines begin and end in which nobody else is writing."""
-        heads = {
-            member.selection.ranges[0].head
-            for member in self.room.participants.values()
-            if member.selection is not None and member.user_id != self.persona.user_id
-        }
-        lines, start = [], 0
-        for line in self.room.text.split("\n")[:-1]:
-            end = start + len(line)
-            if heads.isdisjoint(range(start, end + 1)):
-                lines.append((start, end))
-            start = end + 1
-        return lines
+    async def _drag(self, widget_id: str, x: int, y: int) -> None:
+        """Moves a widget with the hand, which is at its handle, to a cell."""
+        room = self.room
+        found = board.find(room.document.content, widget_id)
+        if found is None:
+            return
+        aside = self._x - found.widget["x"] * CELL[0], self._y - found.widget["y"] * CELL[1]
 
-    async def _show(self, span: Span) -> None:
-        await self.room.select([(span.start, span.end)], self.persona.color)
+        def moved() -> None:
+            found = board.find(room.document.content, widget_id)
+            if found is None:
+                return
+            column = min(max(round((self._x - aside[0]) / CELL[0]), 0), COLUMNS - found.widget["w"])
+            operation = board.place(found, column, max(round((self._y - aside[1]) / CELL[1]), 0))
+            if operation is not None:
+                room.edit(operation)
+
+        await self._reach(x * CELL[0] + aside[0], y * CELL[1] + aside[1], moved)
+
+    async def _count(self) -> None:
+        """Adds to a number, or to a bar, or takes from it."""
+        random, room = self._random, self.room
+        widget = await self._take(lambda widget: widget["type"] in ("number", "bar"))
+        if widget is None:
+            return
+        for _ in range(random.randint(1, 4)):
+            found = board.find(room.document.content, widget["id"])
+            if found is None:
+                return
+            amount = random.choice((-1, 1, 1, 2))
+            if found.widget["type"] == "number":
+                room.edit(board.count(found, amount))
+            elif bars := found.widget["bars"]:
+                bar = random.randrange(len(bars))
+                room.edit(board.count_bar(found, bar, amount if bars[bar]["value"] + amount >= 0 else -amount))
+            await asyncio.sleep(random.uniform(0.2, 0.6))
+        await room.select([], self.persona.color)
+
+    async def _take(self, wanted: Callable[[board.Widget], bool]) -> board.Widget | None:
+        """Goes to a widget that nobody else has selected and selects it; None if there is none, or not any more."""
+        room = self.room
+        taken = {board.selected(member) for member in room.participants.values()}
+        widgets = room.document.content["widgets"]
+        free = [widget for index, widget in enumerate(widgets) if index not in taken and wanted(widget)]
+        if not free:
+            return None
+        chosen = self._random.choice(free)
+        await self._reach(*board.handle(chosen))
+        found = board.find(room.document.content, chosen["id"])
+        if found is None:
+            return None
+        await room.select([(board.path(found), board.path(found))], self.persona.color)
+        return found.widget
+
+    async def _read_thermometer(self) -> None:
+        random, room = self._random, self.room
+        while True:
+            await asyncio.sleep(READING_INTERVAL)
+            found = board.find(room.document.content, "climate")
+            if found is None:
+                continue
+            points = found.widget["points"]
+            last = points[-1] if points else 21.0
+            room.edit(board.read(found, round(last + (21 - last) * 0.1 + random.gauss(0, 0.5), 1)))

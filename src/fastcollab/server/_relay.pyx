@@ -488,12 +488,11 @@ cdef class Relay(Task):
         if not self.closed:
             self.pump.run_due(monotonic_ns())
 
-    def forget_others(self, nodes) -> None:
-        """Forgets the numbers of all nodes but these."""
+    def forget_node(self, bytes node not None) -> None:
+        """Forgets the numbers of a node."""
         cdef Lane lane
         for lane in self.lanes.values():
-            for node in lane.heard.keys() - nodes:
-                del lane.heard[node]
+            lane.heard.pop(node, None)
 
     def forget_channel(self, int channel) -> None:
         """Forgets the numbers of all nodes on a channel."""
