@@ -7,6 +7,7 @@ const config: UserConfig = defineConfig({
     json1: 'src/ot/json1.ts',
     'rich-text': 'src/ot/rich-text.ts',
     indexeddb: 'src/persistence/indexeddb.ts',
+    codemirror: 'src/bindings/codemirror.ts',
   },
   format: 'esm',
   platform: 'neutral',

@@ -12,29 +12,10 @@ import { richText } from '../../src/ot/rich-text.js';
 import { codePoints, text } from '../../src/ot/text.js';
 import type { DocumentType } from '../../src/ot/type.js';
 import { connected, freshRoom, type User, until } from './clients.js';
+import { PIECES, place, type Random, seeded } from './random.js';
 
 const STEPS = Number(process.env.FUZZ_STEPS ?? 300);
 const SEED = Number(process.env.FUZZ_SEED ?? 1);
-
-type Random = (below: number) => number;
-
-/** Numbers of mulberry32, whole ones below a bound. */
-function seeded(seed: number): Random {
-  let state = seed >>> 0;
-  return below => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * below);
-  };
-}
-
-const PIECES = ['a', 'bc', ' ', 'é', '漢', '👩', 'Zürich'];
-
-/** Often the beginning, so that people meet there. */
-function place(random: Random, length: number): number {
-  return random(2) ? 0 : random(length + 1);
-}
 
 const edits: Record<string, (random: Random, content: any) => unknown> = {
   text: (random, content: string) => {

@@ -54,8 +54,8 @@ export class GatewayProcess {
 }
 
 /** A token that these gateways accept, made as a back end makes it; `lifetime` is in seconds. */
-export function signed(user: string, lifetime = 3600): string {
-  const claims = { sub: user, exp: Math.floor(Date.now() / 1000) + lifetime, rooms: { '*': 'write' } };
+export function signed(user: string, lifetime = 3600, permission = 'write'): string {
+  const claims = { sub: user, exp: Math.floor(Date.now() / 1000) + lifetime, rooms: { '*': permission } };
   const parts = [{ alg: 'HS256', typ: 'JWT' }, claims].map(part =>
     Buffer.from(JSON.stringify(part)).toString('base64url'),
   );
