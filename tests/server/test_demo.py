@@ -19,7 +19,7 @@ from tests.server.gateway_process import environment
 
 from fastcollab.client import CollaborativeClient
 from fastcollab.demo import board
-from fastcollab.demo.content import COLUMNS, DASHBOARD, READINGS, first_content
+from fastcollab.demo.content import COLUMNS, DASHBOARD, PLAN, READINGS, first_content
 from fastcollab.demo.crowd import LARGEST, Crowd
 from fastcollab.demo.site import BUILT
 from fastcollab.demo.stage import Stage, StageError
@@ -133,18 +133,25 @@ async def test_a_visitor_meets_simulated_people_on_the_dashboard(opened: Open) -
         await until(lambda: len(room.cursors) == 3)
         first = room.document.version
         await until(lambda: room.document.version > first)  # the thermometer, at least
+        plan = await client.join_room(PLAN, "text")
+        written = len(plan.text)
+        await until(lambda: len(plan.text) > written + 5)
 
 
 async def test_copies_are_equal_when_people_have_left(opened: Open) -> None:
     client, _ = await opened.visit()
     other, _ = await opened.visit()
     async with client, other:
-        mine, theirs = [await one.join_room(DASHBOARD, "json1") for one in (client, other)]
+        rooms = [await one.join_room(room, kind) for one in (client, other) for room, kind in ROOMS.items()]
         await opened.crowd.resize(4)
-        await until(lambda: mine.document.version > 4)
+        await until(lambda: rooms[0].document.version > 4 and rooms[1].document.version > 20)
         await opened.crowd.resize(0)
-        await until(lambda: mine.document.version == theirs.document.version)
-        assert mine.document.content == theirs.document.content
+        for mine, theirs in zip(rooms[:2], rooms[2:], strict=True):
+            await until(lambda mine=mine, theirs=theirs: mine.document.version == theirs.document.version)
+            assert mine.document.content == theirs.document.content
+
+
+ROOMS = {DASHBOARD: "json1", PLAN: "text"}
 
 
 async def test_the_crowd_grows_and_shrinks(opened: Open) -> None:

@@ -26,6 +26,7 @@ export const TEST_IDS = {
   lineValue: 'line-value',
   lineReading: 'line-reading',
   bar: 'bar',
+  textNote: 'text-note',
   cursor: 'cursor',
   status: 'status',
   participant: 'participant',

@@ -2,8 +2,8 @@
 
 The gateway is a real one, with a random secret, and so is everything that connects to it: the page, which is built
 from ``sdk/demo``, and each simulated participant, a ``CollaborativeClient`` on a socket of its own. ``content`` says
-what the rooms begin with, ``board`` what may be done to the dashboard, ``people`` how simulated participants
-behave, and ``crowd`` how many there are; ``site`` serves the page, and ``stage`` brings it all together.
+what the rooms begin with, ``board`` what may be done to the dashboard, ``people`` and ``writing`` how simulated
+participants behave, and ``crowd`` how many there are; ``site`` serves the page, and ``stage`` brings it all together.
 """
 
 import asyncio

@@ -8,6 +8,7 @@ each other, the topmost last, so that bringing one to the front is a move in the
 number     ``value`` and ``unit``
 line       ``points``, the newest last, and ``unit``
 bar        ``bars``, each with ``label`` and ``value``, and ``unit``
+text       ``room``, in which the note is written: a ``text`` document of its own
 =========  ==============================================================================================
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 from fastcollab.ports import LoadedDocument
 
 DASHBOARD = "dashboard"
+PLAN = "dashboard/plan"
 
 #: Cells across the board; it is as many high as its widgets need.
 COLUMNS = 24
@@ -34,10 +36,11 @@ def _dashboard() -> dict[str, Any]:
     bars = [{"label": label, "value": value} for label, value in harvest.items()]
     return {
         "widgets": [
-            _widget("climate", "line", "Greenhouse temperature", "sun", (0, 0, 12, 19), points=temperatures, unit="°C"),
+            _widget("climate", "line", "Greenhouse temperature", "sun", (0, 0, 12, 14), points=temperatures, unit="°C"),
             _widget("seedlings", "number", "Seedlings planted", "leaf", (12, 0, 6, 7), value=286, unit="plants"),
             _widget("water", "number", "Rain water", "sky", (18, 0, 6, 7), value=1450, unit="litres"),
             _widget("harvest", "bar", "Harvest by bed", "berry", (12, 7, 12, 12), bars=bars, unit="kg"),
+            _widget("plan", "text", "Work plan", "sky", (0, 14, 12, 18), room=PLAN),
         ]
     }
 
@@ -49,8 +52,13 @@ def _widget(
     return {"id": widget_id, "type": kind, "title": title, "tone": tone, "x": x, "y": y, "w": w, "h": h, **data}
 
 
+_PLAN = "Write here, all at once. Everybody's words stay whole.\n\n"
+
+
 async def first_content(room_id: str, _document_type: str) -> LoadedDocument | None:
     """What a room begins with; every other one begins empty."""
     if room_id == DASHBOARD:
         return LoadedDocument(_dashboard(), "json1")
+    if room_id == PLAN:
+        return LoadedDocument(_PLAN, "text")
     return None

@@ -1,8 +1,8 @@
 """Simulated participants, who behave as people do: hands that move, rest, and take hold of something.
 
 A hand moves from one place to another with minimum jerk, the course that describes human reaching best: position
-``10 s^3 - 15 s^4 + 6 s^5`` of the way at the part ``s`` of the time. Everybody points; the first few also move widgets
-and count, and the very first one reads the thermometer. A widget that is moved is put back, so that the board
+``10 s^3 - 15 s^4 + 6 s^5`` of the way at the part ``s`` of the time. Everybody points; the first few also move widgets,
+count and write, and the very first one reads the thermometer. A widget that is moved is put back, so that the board
 stays as its visitors want it.
 """
 
@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 from fastcollab.client import CollaborativeClient, Room
 from fastcollab.demo import board
-from fastcollab.demo.content import CELL, COLUMNS, DASHBOARD
+from fastcollab.demo.content import CELL, COLUMNS, DASHBOARD, PLAN
+from fastcollab.demo.writing import Writer
 
 BOARD = (COLUMNS * CELL[0], 32 * CELL[1])  # the plane that the cursors move in
 FRAME = 1 / 60  # seconds between two positions of a moving hand
@@ -26,8 +27,8 @@ READING_INTERVAL = 1.5  # seconds
 _NAMES = "Ada Bruno Chiara Dmitri Elif Femi Greta Hiro Ines Jonas Kaya Liam Mona Nils Olga Pavel Quinn Rosa Sven Tala"
 #: On each of them a name is read well in white, or as text on a white page.
 COLORS = (
-    *("#c2255c", "#1971c2", "#2b8a3e", "#b35c00", "#9c36b5", "#0b7285"),
-    *("#d9480f", "#5c7cfa", "#087f5b", "#862e9c", "#a61e4d", "#364fc7"),
+    *("#c2255c", "#1971c2", "#287d3a", "#b35c00", "#9c36b5", "#0b7285"),
+    *("#c2410c", "#4263eb", "#087f5b", "#862e9c", "#a61e4d", "#364fc7"),
 )
 
 
@@ -62,13 +63,22 @@ class Simulated:
 
     async def enter(self) -> None:
         await self.client.connect()
-        await self.client.join_room(DASHBOARD, "json1")
+        if self._writes:
+            await self.client.join_room(PLAN, "text")
+        await self.client.join_room(DASHBOARD, "json1")  # the last one is where the cursor is
 
     async def live(self) -> None:
         async with asyncio.TaskGroup() as doing:
             doing.create_task(self._move())
+            if self._writes:
+                writer = Writer(self.client.rooms[PLAN], self.persona.user_id, self.persona.color, self._random)
+                doing.create_task(writer.write())
             if self._number == 0:
                 doing.create_task(self._read_thermometer())
+
+    @property
+    def _writes(self) -> bool:
+        return self._number < HANDS and self._number % 2 == 0
 
     async def _move(self) -> None:
         """Moves the cursor from place to place, and now and then does something there."""

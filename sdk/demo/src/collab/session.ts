@@ -3,6 +3,7 @@
 import { CollaborativeClient } from '@fastcollab/client';
 import { indexedDbStore } from '@fastcollab/client/indexeddb';
 import { json1 } from '@fastcollab/client/json1';
+import { text } from '@fastcollab/client/text';
 import { createContext, useContext } from 'react';
 import { enter } from './api.js';
 import { type Guest, guestOf, remember, takeSeat } from './identity.js';
@@ -16,6 +17,8 @@ export interface Session {
   readonly network: Network;
   readonly recorder: Recorder;
   readonly workspace: Workspace;
+  /** What rooms of notes that were made here begin with, until they have been joined. */
+  readonly beginnings: Map<string, unknown>;
 }
 
 /** Edits of one's own that follow each other in fewer milliseconds are undone together: a hand that drags may pause. */
@@ -29,12 +32,13 @@ export async function openSession(): Promise<Session> {
   const client = new CollaborativeClient({
     url,
     token: async () => (await enter(user)).token,
-    types: [json1],
+    types: [json1, text],
     WebSocket: network.WebSocket,
     persistence: indexedDbStore(),
     undo: { mergeInterval: MERGE_INTERVAL },
   });
-  return { guest: user, client, network, recorder: new Recorder(client), workspace: new Workspace() };
+  const [recorder, workspace] = [new Recorder(client), new Workspace()];
+  return { guest: user, client, network, recorder, workspace, beginnings: new Map() };
 }
 
 export const SessionContext = createContext<Session | undefined>(undefined);

@@ -1,5 +1,5 @@
 /**
- * The page's rooms as one, each with a document of its own. Whether everything is saved is
+ * The page's rooms as one: the dashboard and its notes, each with a document of its own. Whether everything is saved is
  * a matter of all of them, and what is undone is what was done last, wherever that was.
  */
 

@@ -45,7 +45,13 @@ export interface BarWidget extends Common {
   readonly unit: string;
 }
 
-export type Widget = NumberWidget | LineWidget | BarWidget;
+/** A note is written in a room of its own. */
+export interface NoteWidget extends Common {
+  readonly type: 'text';
+  readonly room: string;
+}
+
+export type Widget = NumberWidget | LineWidget | BarWidget | NoteWidget;
 export type WidgetType = Widget['type'];
 
 export interface Dashboard {
@@ -54,15 +60,26 @@ export interface Dashboard {
 
 export const ROOM = 'dashboard';
 export const READINGS = 40;
+/** One user may be in ten rooms (R3), and the dashboard is one. */
+export const MOST_NOTES = 9;
 
 export const KINDS: Record<WidgetType, string> = {
   number: 'Counter',
   line: 'Line chart',
   bar: 'Bar chart',
+  text: 'Text note',
 };
+
+export function isNote(widget: Widget): widget is NoteWidget {
+  return widget.type === 'text';
+}
 
 export function findWidget(dashboard: Dashboard, id: string): Widget | undefined {
   return dashboard.widgets.find(widget => widget.id === id);
+}
+
+export function noteCount(dashboard: Dashboard): number {
+  return dashboard.widgets.filter(isNote).length;
 }
 
 /** A widget as it is added: with something to see, and in its usual size. */
@@ -75,6 +92,8 @@ export function newWidget(type: WidgetType, id: string, place: Pick<Cells, 'x' |
       return { ...common, type, title: 'Soil moisture', w: 10, h: 12, points: [38, 41, 40, 44, 47, 45, 49], unit: '%' };
     case 'bar':
       return { ...common, type, title: 'Seeds in stock', w: 10, h: 12, bars: SEEDS, unit: 'bags' };
+    case 'text':
+      return { ...common, type, title: 'New note', w: 10, h: 12, room: `${ROOM}/${id}` };
   }
 }
 

@@ -1,17 +1,18 @@
 /** The page: who is allowed in, the header, the board, and the laboratory beside it. */
 
 import { json1 } from '@fastcollab/client/json1';
-import { FastcollabProvider, RoomProvider, useErrorListener, useRoom } from '@fastcollab/react';
-import { type ReactNode, useCallback, useEffect, useState } from 'react';
-import { type Session, SessionContext, useSession } from '../collab/session.js';
+import { FastcollabProvider, RoomProvider } from '@fastcollab/react';
+import { type ReactNode, useState } from 'react';
+import { type Session, SessionContext } from '../collab/session.js';
 import { ROOM } from '../model/widgets.js';
-import { Announcements, useAnnouncer } from './announcements.js';
+import { Announcements } from './announcements.js';
 import { Board } from './Board.js';
 import { Boundary, Failure, Loading } from './Failure.js';
 import { Header } from './Header.js';
 import { Lab } from './Lab.js';
 import { useMediaQuery } from './measures.js';
 import { useUndoKeys } from './undo.js';
+import { useErrors, useWorkplace } from './workplace.js';
 
 const WIDE = '(min-width: 1280px)';
 
@@ -46,22 +47,5 @@ function Page(): ReactNode {
       </main>
       {isLabOpen && <Lab onClose={() => setLabWanted(false)} />}
     </div>
-  );
-}
-
-/** Counts the room around in with those whose work is shown as saved, and can be undone. */
-export function useWorkplace(): void {
-  const { workspace } = useSession();
-  const room = useRoom();
-  useEffect(() => workspace.add(room), [workspace, room]);
-}
-
-export function useErrors(): void {
-  const { toast } = useAnnouncer();
-  useErrorListener(
-    useCallback(
-      (error, rejection) => toast(rejection ? `An edit was not accepted: ${error.message}` : error.message),
-      [toast],
-    ),
   );
 }

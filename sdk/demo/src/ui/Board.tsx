@@ -6,11 +6,9 @@ import { inReadingOrder, keptOrder, ROW, rows } from '../model/layout.js';
 import type { Dashboard } from '../model/widgets.js';
 import { TEST_IDS } from '../testids.js';
 import { CursorLayer } from './CursorLayer.js';
-import { useMediaQuery, useSize } from './measures.js';
+import { NARROW, useMediaQuery, useSize } from './measures.js';
 import { useProjection } from './projection.js';
-import { WidgetFrame } from './WidgetFrame.js';
-
-const NARROW = '(max-width: 719px)';
+import { HELP, WidgetFrame } from './WidgetFrame.js';
 
 export function Board(): ReactNode {
   const widgets = useContent((dashboard: Dashboard) => dashboard.widgets);
@@ -65,6 +63,9 @@ export function Board(): ReactNode {
         })}
       {widgets.length === 0 && <p className="board-empty">Nothing is here. Add a widget, or undo.</p>}
       <CursorLayer projection={projection} />
+      <p id={HELP} hidden>
+        Arrow keys move it, with Shift they resize it. Enter goes into it, Escape out of it, Delete removes it.
+      </p>
     </div>
   );
 }

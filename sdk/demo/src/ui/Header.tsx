@@ -5,7 +5,7 @@ import type { ReactNode } from 'react';
 import { useSession } from '../collab/session.js';
 import { add } from '../model/edits.js';
 import { freePlace } from '../model/layout.js';
-import { type Dashboard, KINDS, newWidget, TONES, type WidgetType } from '../model/widgets.js';
+import { type Dashboard, KINDS, MOST_NOTES, newWidget, noteCount, TONES, type WidgetType } from '../model/widgets.js';
 import { TEST_IDS } from '../testids.js';
 import { useAnnouncer } from './announcements.js';
 import { Icon, type IconName } from './Icon.js';
@@ -81,9 +81,13 @@ function HistoryButtons(): ReactNode {
 
 function AddMenu(): ReactNode {
   const { document } = useRoom<Dashboard>();
-  const { announce } = useAnnouncer();
+  const { announce, toast } = useAnnouncer();
   const addWidget = (type: WidgetType): void => {
     const dashboard = document.content;
+    if (type === 'text' && noteCount(dashboard) >= MOST_NOTES) {
+      toast(`A board has at most ${MOST_NOTES} notes, since each is a room of its own.`);
+      return;
+    }
     const id = crypto.randomUUID().slice(0, 8);
     const tone = TONES[dashboard.widgets.length % TONES.length]!;
     const draft = newWidget(type, id, { x: 0, y: 0 }, tone);

@@ -21,6 +21,7 @@ const PATHS = {
   number: 'M4 9h16M4 15h16M10 3 8 21M16 3l-2 18',
   line: 'M3 3v18h18M7 15l4-5 3 3 6-7',
   bar: 'M3 21h18M7 21V11M12 21V5M17 21v-7',
+  text: 'M4 6h16M4 11h16M4 16h10',
 } as const;
 
 export type IconName = keyof typeof PATHS;

@@ -16,7 +16,6 @@ const ROW_HEIGHT = 26; // pixels, as in lab.css
 const DIRECTIONS = ['in', 'out'] as const;
 const DIRECTION_WORDS = { in: '↓ in', out: '↑ out' };
 const clock = new Intl.DateTimeFormat('en-GB', {
-  hour: '2-digit',
   minute: '2-digit',
   second: '2-digit',
   fractionalSecondDigits: 3,

@@ -6,8 +6,9 @@ import type { ReactNode } from 'react';
 import { useSession } from '../collab/session.js';
 import { TEST_IDS } from '../testids.js';
 import { Menu } from './Menu.js';
+import { NARROW, useMediaQuery } from './measures.js';
 
-const FACES = 4;
+const FACES = { wide: 4, narrow: 1 };
 
 interface Person {
   readonly userId: string;
@@ -39,7 +40,8 @@ function samePeople(a: readonly Person[], b: readonly Person[]): boolean {
 export function Participants(): ReactNode {
   const { guest } = useSession();
   const others = useOthers(people, samePeople);
-  const shown = others.slice(0, FACES);
+  const faces = useMediaQuery(NARROW) ? FACES.narrow : FACES.wide;
+  const shown = others.slice(0, faces);
   const count = others.length + 1;
   return (
     <Menu
@@ -51,7 +53,7 @@ export function Participants(): ReactNode {
           {shown.map(person => (
             <Face key={person.userId} person={person} />
           ))}
-          {others.length > FACES && <span className="face face-more">+{others.length - FACES}</span>}
+          {others.length > faces && <span className="face face-more">+{others.length - faces}</span>}
         </>
       }
     >

@@ -1,10 +1,14 @@
 /** What is in a widget, by its type. */
 
-import type { ReactNode } from 'react';
+import { lazy, type ReactNode, Suspense } from 'react';
 import type { Widget } from '../model/widgets.js';
 import { BarChart } from './BarChart.js';
 import { Counter } from './Counter.js';
 import { LineChart } from './LineChart.js';
+import { Opening } from './NoteRoom.js';
+
+// The editor is most of the page's code, and the board need not wait for it.
+const TextNote = lazy(() => import('./TextNote.js'));
 
 export function WidgetBody({ widget }: { widget: Widget }): ReactNode {
   switch (widget.type) {
@@ -14,5 +18,11 @@ export function WidgetBody({ widget }: { widget: Widget }): ReactNode {
       return <LineChart widget={widget} />;
     case 'bar':
       return <BarChart widget={widget} />;
+    case 'text':
+      return (
+        <Suspense fallback={<Opening />}>
+          <TextNote widget={widget} />
+        </Suspense>
+      );
   }
 }

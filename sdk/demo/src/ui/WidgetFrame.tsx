@@ -19,7 +19,7 @@ import {
 } from 'react';
 import { bringToFront, remove, reshape } from '../model/edits.js';
 import { moved, type Point, pixels, resized, snapped } from '../model/layout.js';
-import { type Cells, type Dashboard, KINDS, type Widget } from '../model/widgets.js';
+import { type Cells, type Dashboard, isNote, KINDS, type Widget } from '../model/widgets.js';
 import { TEST_IDS } from '../testids.js';
 import { useAnnouncer } from './announcements.js';
 import { type DragHandlers, useDrag } from './drag.js';
@@ -27,6 +27,9 @@ import { useDuplicate } from './duplicate.js';
 import { Icon } from './Icon.js';
 import { Title } from './Title.js';
 import { WidgetBody } from './WidgetBody.js';
+
+/** The element that says what the keyboard does with a widget. */
+export const HELP = 'widget-help';
 
 export interface WidgetFrameProps {
   readonly widget: Widget;
@@ -98,7 +101,8 @@ export const WidgetFrame = memo(function WidgetFrame(props: WidgetFrameProps): R
   };
 
   const style: CSSProperties = { '--ring': admirers[0]?.color } as CSSProperties;
-  if (isStacked) Object.assign(style, { order: rank, height: widget.type === 'number' ? 150 : 260 });
+  if (isStacked)
+    Object.assign(style, { order: rank, height: isNote(widget) ? 340 : widget.type === 'number' ? 150 : 260 });
   else Object.assign(style, placed(widget, drag, boardWidth), { zIndex: drag ? 900 : at + 1 });
   return (
     <>
@@ -111,7 +115,7 @@ export const WidgetFrame = memo(function WidgetFrame(props: WidgetFrameProps): R
         tabIndex={0}
         className="widget"
         aria-label={`${widget.title}, ${KINDS[widget.type]}`}
-        aria-describedby={isStacked ? undefined : 'widget-help'}
+        aria-describedby={isStacked ? undefined : HELP}
         data-testid={TEST_IDS.widget}
         data-widget={id}
         data-type={widget.type}

@@ -2,6 +2,9 @@
 
 import { type RefObject, useCallback, useLayoutEffect, useState, useSyncExternalStore } from 'react';
 
+/** Where the board is stacked; the style sheets have the same number. */
+export const NARROW = '(max-width: 719px)';
+
 export interface Size {
   readonly width: number;
   readonly height: number;
