@@ -18,6 +18,8 @@ from fastcollab.engines.redis.rosters import RedisRosters
 from fastcollab.engines.redis.servers import Servers
 from fastcollab.errors import RoomFull
 
+#: Of no consequence here: nobody is taken for dead.
+_LEASE = 15.0
 _NODES, _ROOMS, _LIMIT = 3, ("plans", "{plans}"), 2
 _prefixes = map("rosters-{}".format, count())
 
@@ -90,7 +92,7 @@ async def follow(url: str, steps: list[tuple[Any, ...]]) -> None:
         servers = await Servers.open(EngineConfig(url=url, prefix=next(_prefixes)))
         stack.push_async_callback(servers.close)
         nodes = [Incarnation() for _ in range(_NODES)]
-        rosters = [RedisRosters(servers, node) for node in nodes]
+        rosters = [RedisRosters(servers, node, _LEASE) for node in nodes]
         lives = [0] * _NODES
         dead: list[tuple[tuple[int, int], str]] = []
         model = Model()
@@ -110,7 +112,7 @@ async def follow(url: str, steps: list[tuple[Any, ...]]) -> None:
                 case "enter", (node, room_id, user_id, version):
                     entered = model.enter((node, lives[node]), room_id, person(user_id, version))
                     try:
-                        found = await rosters[node].enter(room_id, person(user_id, version), _LIMIT)
+                        found = (await rosters[node].enter(room_id, person(user_id, version), _LIMIT)).entries
                         assert entered
                     except RoomFull:
                         assert not entered
@@ -123,7 +125,7 @@ async def follow(url: str, steps: list[tuple[Any, ...]]) -> None:
                 case "declare", (node, room_id, users):
                     persons = [person(user_id, version) for user_id, version in users.items()]
                     model.declare((node, lives[node]), room_id, persons)
-                    found = await rosters[node].declare(room_id, persons)
+                    found = (await rosters[node].declare(room_id, persons)).entries
                 case "revive", (node,):
                     dead.append(((node, lives[node]), str(nodes[node])))
                     nodes[node].follow()
@@ -136,9 +138,9 @@ async def follow(url: str, steps: list[tuple[Any, ...]]) -> None:
                 assert {entry.person.user_id: entry for entry in found} == wanted(room_id)
 
         # A stranger who looks sees what is to be seen; and of what is left and buried nothing is left.
-        stranger = RedisRosters(servers, Incarnation())
+        stranger = RedisRosters(servers, Incarnation(), _LEASE)
         for room_id in _ROOMS:
-            found = await stranger.declare(room_id, [])
+            found = (await stranger.declare(room_id, [])).entries
             assert {entry.person.user_id: entry for entry in found} == wanted(room_id)
             for entry in found:
                 for roster in rosters:
@@ -147,7 +149,8 @@ async def follow(url: str, steps: list[tuple[Any, ...]]) -> None:
             await stranger.bury(incarnation)
         for roster in rosters:
             await roster.close()
-        assert await servers.call(b"", "KEYS", f"{servers.prefix}:*") == []
+        left = await servers.call(b"", "KEYS", f"{servers.prefix}:*")
+        assert [key for key in left if not key.endswith(b"rosters-kept-since")] == []
 
 
 @pytest.fixture(scope="module")

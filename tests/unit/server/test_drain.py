@@ -12,15 +12,14 @@ from fastcollab.server.drain import Deadline, return_time
 
 async def test_steps_that_do_not_end_leave_time_for_those_after_them() -> None:
     never = asyncio.Event()
-    began = time.monotonic()
-    deadline = Deadline(0.4)
-    took = []
+    deadline = Deadline(1)
     for _ in range(3):
-        step = time.monotonic()
+        left, step = deadline.left, time.monotonic()
         await deadline.wait(never)
-        took.append(time.monotonic() - step)
-    assert took == pytest.approx([0.2, 0.1, 0.05], abs=0.04)
-    assert deadline.left == pytest.approx(0.4 - (time.monotonic() - began), abs=0.01)
+        took = time.monotonic() - step
+        # Half of what was left; a machine that is busy may be late.
+        assert left * 0.48 < took < left * 0.5 + 0.3
+        assert deadline.left == pytest.approx(max(0, left - took), abs=0.01)
 
 
 async def test_a_step_that_ends_gives_its_time_to_the_others() -> None:
