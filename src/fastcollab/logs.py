@@ -165,8 +165,7 @@ def _secrets(config: Config) -> list[str]:
         for section, model in section_models().items()
         for name in model.model_fields
     )
-    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-    return texts + [key for _, key in config.ops.named_keys()]
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
 def _spellings(secret: str) -> set[str]:

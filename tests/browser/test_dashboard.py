@@ -53,6 +53,22 @@ async def test_two_write_in_one_title(company: Company) -> None:
     assert await ada.title("climate") == "Old Greenhouse, south, 🌡 temperature"
 
 
+async def test_the_caret_stays_at_its_word_while_another_writes_before_it(company: Company) -> None:
+    ada, ben = await two(company)
+    title = ben.widget("climate").get_by_test_id("widget-title")
+    writing = asyncio.create_task(ada.write("climate", 0, "a" * 40, delay=15))
+    for _ in range(12):
+        await title.evaluate("""input => {
+          input.focus();
+          const at = input.value.indexOf(' temp');
+          input.setSelectionRange(at, at);
+        }""")
+        await ben.page.keyboard.type("b")
+    await writing
+    await company.agree()
+    assert await ada.title("climate") == "a" * 40 + "Greenhouse" + "b" * 12 + " temperature"
+
+
 async def test_two_move_one_widget_at_once(company: Company) -> None:
     ada, ben = await two(company)
     async with ada.dragging("seedlings") as ada_moves, ben.dragging("seedlings") as ben_moves:
@@ -62,6 +78,16 @@ async def test_two_move_one_widget_at_once(company: Company) -> None:
     x, y = await ada.cells("seedlings")
     assert x in (12 - 8, 12)  # each coordinate is where one of them has put it
     assert y in (8, 16)
+
+
+async def test_what_is_taken_hold_of_or_dropped_is_on_top(company: Company) -> None:
+    ada, ben = await two(company)
+    await ada.drag("water", -9, 8)
+    assert [widget["id"] for widget in await company.agree()][-1] == "water"
+    # It lies upon these two, but not upon their corners.
+    await asyncio.gather(ada.drag("harvest", 0, 1), ben.drag("climate", 0, 1))
+    order = [widget["id"] for widget in await company.agree()]
+    assert set(order[-2:]) == {"harvest", "climate"}
 
 
 async def test_five_do_all_at_once(company: Company) -> None:
@@ -83,7 +109,7 @@ async def test_five_do_all_at_once(company: Company) -> None:
 
 async def test_one_undoes_what_is_ones_own(company: Company) -> None:
     ada, ben = await two(company)
-    await ada.drag("water", -2, 20)
+    await ada.drag("water", -2, 10)  # upon another one
     await ben.count("water", 4)
     await ben.write("climate", 0, "The ")
     await company.agree()
@@ -93,7 +119,7 @@ async def test_one_undoes_what_is_ones_own(company: Company) -> None:
     assert board["water"]["value"] == 1454
     assert board["climate"]["title"].startswith("The ")
     await ada.see("redo").click()
-    await until("it is not away again", lambda: ben.cells("water"), lambda cells: cells == (16, 20))
+    await until("it is not away again", lambda: ben.cells("water"), lambda cells: cells == (16, 10))
     await ben.page.keyboard.press("Escape")
     await ben.page.keyboard.press("Control+z")
     await until("the title is not what it was", lambda: ada.title("climate"), lambda title: title[:4] != "The ")

@@ -12,20 +12,19 @@ const LONGEST = 80;
 export function Title({ widget: { id, title } }: { widget: Widget }): ReactNode {
   const { document } = useRoom<Dashboard>();
   const input = useRef<HTMLInputElement>(null);
-  const shown = useRef({ title, caret: title.length });
+  const shown = useRef(title);
+  // Where it is before the new title is written into the element, which puts it to the end. Its events come too late.
+  const caret = input.current?.selectionStart ?? 0;
   useLayoutEffect(() => {
     const element = input.current!;
-    const { title: before, caret } = shown.current;
-    if (before === title) return;
+    const before = shown.current;
+    shown.current = title;
+    if (before === title || window.document.activeElement !== element) return;
     const moved = caretAfter(before, title, caret);
-    shown.current = { title, caret: moved };
-    if (window.document.activeElement === element) element.setSelectionRange(moved, moved);
-  }, [title]);
-  const remember = (): void => {
-    shown.current = { title: input.current!.value, caret: input.current!.selectionStart ?? 0 };
-  };
+    element.setSelectionRange(moved, moved);
+  }, [title, caret]);
   const changed = (event: ChangeEvent<HTMLInputElement>): void => {
-    remember();
+    shown.current = event.target.value;
     document.edit(retitle(document.content, id, event.target.value));
   };
   const pressed = (event: KeyboardEvent<HTMLInputElement>): void => {
@@ -42,7 +41,6 @@ export function Title({ widget: { id, title } }: { widget: Widget }): ReactNode 
       autoComplete="off"
       data-testid={TEST_IDS.widgetTitle}
       onChange={changed}
-      onSelect={remember}
       onKeyDown={pressed}
     />
   );

@@ -210,7 +210,8 @@ function useReshaping(
     },
     end: isCancelled => {
       if (isCancelled) reach(origin.current);
-      else if (!sameCells(origin.current, reached.current)) {
+      else document.edit(bringToFront(document.content, widget.id)); // it was above all while it was dragged
+      if (!sameCells(origin.current, reached.current)) {
         announce(`${widget.title} is at column ${reached.current.x + 1}, row ${reached.current.y + 1}`);
       }
       separate();
