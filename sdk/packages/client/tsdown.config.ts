@@ -8,6 +8,7 @@ const config: UserConfig = defineConfig({
     'rich-text': 'src/ot/rich-text.ts',
     indexeddb: 'src/persistence/indexeddb.ts',
     codemirror: 'src/bindings/codemirror.ts',
+    quill: 'src/bindings/quill.ts',
   },
   format: 'esm',
   platform: 'neutral',

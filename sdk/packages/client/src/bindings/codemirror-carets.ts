@@ -87,6 +87,7 @@ export const caretTheme: Extension = EditorView.baseTheme({
     userSelect: 'none',
     animation: 'cm-fastcollab-fade 3s forwards',
   },
+  '.cm-line:first-child .cm-fastcollab-name': { bottom: 'auto', top: '100%' },
   '.cm-fastcollab-caret:hover > .cm-fastcollab-name': { animation: 'none' },
   '@keyframes cm-fastcollab-fade': { '0%, 80%': { opacity: 1 }, '100%': { opacity: 0 } },
 });

@@ -28,13 +28,22 @@ export const richText: DocumentType<RichText, RichTextOperation> = {
   transform: (operation, other, side) => delta(other).transform(delta(operation), side === 'right').ops,
   compose: (first, second) => delta(first).compose(delta(second)).ops,
   invert: (operation, document) => delta(operation).invert(delta(document)).ops,
-  normalize: operation => operation.reduce((normal, op) => normal.push(op), new Delta()).chop().ops,
+  normalize: operation =>
+    operation
+      .filter(op => op.retain !== 0 && op.delete !== 0 && op.insert !== '')
+      .reduce((normal, op) => normal.push(op), new Delta())
+      .chop().ops,
   isNoop: operation => operation.length === 0,
   transformPosition: (position, operation, side) => {
     if (typeof position !== 'number') throw new TypeError('a position in a rich text is a number');
     return delta(operation).transformPosition(position, side === 'left');
   },
 };
+
+/** The operation that makes one content of another. */
+export function difference(before: RichText, after: RichText): RichTextOperation {
+  return delta(before).diff(delta(after)).ops;
+}
 
 function delta(ops: readonly Op[]): InstanceType<typeof Delta> {
   return new Delta(ops as Op[]);

@@ -189,7 +189,7 @@ test('a document of another type is refused', async () => {
   expect(() => collaboration(room)).toThrow('of the type json1');
 });
 
-test.for([1, 2, 3])('views converge whatever is done in them, with seed %i', async seed => {
+test.for([1, 2])('views converge whatever is done in them, with seed %i', async seed => {
   const random = seeded(seed);
   const [mine, theirs] = await rooms();
   const views = [open(mine), open(theirs)];
