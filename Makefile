@@ -9,7 +9,7 @@ SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
 
 SDK := sdk/node_modules/.ready
 
-.PHONY: help setup demo run browser test sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
+.PHONY: help setup demo run browser test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -73,6 +73,9 @@ attacks: setup  ## every attack of the threat model, and what others notice of i
 
 durability: setup  ## a gateway on a file, killed a hundred times while people write
 	DURABILITY_KILLS=$${DURABILITY_KILLS:-100} $(BIN)/python -m pytest -s tests/durability
+
+api: setup  ## the admin API against its description, for some minutes
+	API_EXAMPLES=$${API_EXAMPLES:-200} API_PHASES=examples,coverage,fuzzing,stateful $(BIN)/python -m pytest -s tests/server/test_admin_schema.py
 
 # CHAOS_SEEDS="1 2 3", and CHAOS_SCENARIOS for those that have one of these in their name: "killed,full".
 chaos: setup  ## three gateways and a Redis under every fault, with several seeds

@@ -165,7 +165,8 @@ def _secrets(config: Config) -> list[str]:
         for section, model in section_models().items()
         for name in model.model_fields
     )
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    texts = [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+    return texts + [key for _, key in config.ops.named_keys()]
 
 
 def _spellings(secret: str) -> set[str]:

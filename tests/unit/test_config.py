@@ -114,6 +114,7 @@ engine.timeout = 5.0
 engine.channels = 16
 engine.lease = 15.0
 ops.host = "127.0.0.1"
+ops.api_keys = []
 log.level = "info"
 log.format = "auto"
 """
@@ -830,3 +831,27 @@ def test_the_documentation_lists_every_setting_as_it_is() -> None:
     ]
     documented = re.findall(r"^\| `\w+\.\w+` .*$", DOCUMENTATION.read_text(encoding="utf-8"), re.MULTILINE)
     assert documented == expected, "\n" + "\n".join(expected)
+
+
+@pytest.mark.parametrize(
+    ("keys", "wrong"),
+    [
+        (["k" * 31], "has a key, number 1, of 31 bytes: each has at least 32"),
+        (["k" * 32, "deploy:" + "k" * 31], "has a key, number 2, of 31 bytes: each has at least 32"),
+        (["k" * 20 + " " + "k" * 20], "has a key, number 1, that cannot be one: "),
+        (["\u00e9" * 40], "has a key, number 1, that cannot be one: "),
+        (["a name:" + "k" * 40], "has a key, number 1, that cannot be one: "),
+    ],
+)
+def test_keys_that_are_none_are_told_and_not_shown(keys: list[str], wrong: str) -> None:
+    (problem,) = problems_of(lambda: Config(ops={"api_keys": keys}))
+    assert problem.startswith(f"ops.api_keys {wrong}")
+    assert "kkk" not in problem
+
+
+def test_keys_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTCOLLAB_OPS__API_KEYS", f"deploy:{'a' * 32},{'b' * 31}=")
+    config = Config()
+    assert config.ops.named_keys() == [("deploy", "a" * 32), ("key 2", "b" * 31 + "=")]
+    assert "aaa" not in effective_config(config)
+    assert "aaa" not in repr(config)

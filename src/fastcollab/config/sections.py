@@ -41,11 +41,15 @@ ShadowedLimit = Literal[
 """A limit that can be in shadow mode."""
 
 #: The types of settings that are lists.
-_LISTS = (tuple[str, ...], tuple[str, ...] | None, tuple[ShadowedLimit, ...])
+_LISTS = (tuple[str, ...], tuple[str, ...] | None, tuple[ShadowedLimit, ...], tuple[SecretStr, ...])
 
 _HTTP_URL = re.compile(r"https?://[^/?#\s]+(/[^#\s]*)?")
 
 _BACKEND_SECRET_BYTES = 32
+
+#: A name, a colon and a key, or a key alone: of such characters as a header may have after `Bearer` (RFC 6750).
+_API_KEY = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]{1,32}):)?(?P<key>[A-Za-z0-9._~+/-]+=*)")
+_API_KEY_BYTES = 32
 
 _ORIGIN = re.compile(r"\*|null|[a-z*][a-z0-9+.*-]*://[^/?#\s]+")
 
@@ -640,13 +644,39 @@ class BackendConfig(Section):
 
 
 class OpsConfig(Section):
-    """The operations port, for those who run the gateway: `/health/live` and `/health/ready`, over plain HTTP."""
+    """The operations port, for those who run the gateway: `/health/live`, `/health/ready` and the admin API, over plain
+    HTTP.
+    """
 
     host: str = Field(default="127.0.0.1", min_length=1)
     """Address to listen on. Whoever reaches it is answered, so that it should not be one that clients can reach."""
 
     port: int | None = Field(default=None, ge=0, le=65_535)
     """TCP port, 8081 by custom; 0 takes any free one. Without it there is no operations port."""
+
+    api_keys: tuple[SecretStr, ...] = ()
+    """Keys to the admin API, each at least 32 bytes long, with a name for the log before it if you like:
+    `deploy:3f9c…`. Without any there is no API. The environment variable is `FASTCOLLAB_OPS__API_KEYS`.
+    """
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for number, key in enumerate(keys, 1):
+            match = _API_KEY.fullmatch(key.get_secret_value())
+            if match is None:
+                raise ValueError(
+                    f"has a key, number {number}, that cannot be one: it has letters, digits and ._~+/-, with a name "
+                    "and a colon before it if you like; for example `openssl rand -hex 32`"
+                )
+            if (size := len(match["key"])) < _API_KEY_BYTES:
+                raise ValueError(f"has a key, number {number}, of {size} bytes: each has at least {_API_KEY_BYTES}")
+        return keys
+
+    def named_keys(self) -> list[tuple[str, str]]:
+        """The keys, each after its name; what has none is called by its place."""
+        matches = [_API_KEY.fullmatch(key.get_secret_value()) for key in self.api_keys]
+        return [(match["name"] or f"key {number}", match["key"]) for number, match in enumerate(matches, 1) if match]
 
 
 class LogConfig(Section):

@@ -60,6 +60,26 @@ class Rosters(Protocol):
         """
         ...
 
+    async def read(self, room_id: str) -> Sequence[RosterEntry]:
+        """The whole roster; empty if nobody takes part."""
+        ...
+
+    async def sizes(self, room_ids: Sequence[str]) -> Sequence[int]:
+        """How many users take part in each of these rooms. (That they are looked at at once is not promised.)"""
+        ...
+
+
+class NodeInfo(msgspec.Struct, frozen=True, rename="camel"):
+    """What a node tells of itself. `started_at` is Unix time in ms; `faults` keep it from serving as it should."""
+
+    node: str
+    version: str
+    started_at: int
+    connections: int
+    users: int
+    rooms: int
+    faults: Sequence[str]
+
 
 class Beat(NamedTuple):
     """What a node learns when it says that it lives.
@@ -101,6 +121,14 @@ class Nodes(Protocol):
 
     async def retire(self, after: float) -> None:
         """This node ends: it counts as dead `after` so many seconds, in which its users may come back elsewhere."""
+        ...
+
+    async def tell(self, info: NodeInfo) -> None:
+        """Has others know this of this node, until it is dead or ends."""
+        ...
+
+    async def told(self) -> Sequence[NodeInfo]:
+        """What the nodes that live have told of themselves last."""
         ...
 
 

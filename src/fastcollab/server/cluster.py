@@ -39,12 +39,12 @@ from fastcollab.core.notices import (
 )
 from fastcollab.core.presence import Participant
 from fastcollab.core.room import Room
-from fastcollab.core.roster import Person
+from fastcollab.core.roster import Person, RosterEntry
 from fastcollab.engines import ClusterPorts
 from fastcollab.errors import CloseCode, FastcollabError, VersionMismatch
 from fastcollab.logs import get_logger
 from fastcollab.messages import PresenceData
-from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved, Roster
+from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved, NodeInfo, Roster
 from fastcollab.server._fanout import Channel, FlushPacer
 from fastcollab.server._pump import Pump
 from fastcollab.server._relay import Relay, RoomRelay
@@ -88,12 +88,14 @@ class Cluster:
         carry_out: Callable[[list[Effect]], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
         disconnect: Callable[[Disconnect], None],
+        describe: Callable[[], NodeInfo],
     ) -> None:
         self._ports = ports
         self._store = store
         self._committer = committer
         self._carry_out = carry_out
         self._run = run
+        self._describe = describe
         self._here = ports.nodes.here
         self._ended = False
         self._unsubscribe = [ports.orders.subscribe(disconnect), ports.rosters.subscribe(self._forgotten)]
@@ -163,6 +165,26 @@ class Cluster:
     def faults(self) -> Sequence[str]:
         """What keeps this node from working with the others; nothing: it is ready."""
         return self._liveness.faults
+
+    # --- asked by administrators --------------------------------------------------------------------------------------
+
+    @property
+    def here(self) -> str:
+        """The id of this node."""
+        return self._here
+
+    async def nodes(self) -> Sequence[NodeInfo]:
+        """What all nodes tell of themselves, this one as it is now."""
+        others = [info for info in await self._ports.nodes.told() if info.node != self._here]
+        return [self._describe(), *others]
+
+    async def roster(self, room_id: str) -> Sequence[RosterEntry]:
+        """Who takes part in the room, through whichever node."""
+        return await self._ports.rosters.read(room_id)
+
+    async def roster_sizes(self, room_ids: Sequence[str]) -> Sequence[int]:
+        """How many users take part in each of these rooms."""
+        return await self._ports.rosters.sizes(room_ids)
 
     # --- called by rooms and their shell ------------------------------------------------------------------------------
 
@@ -386,6 +408,13 @@ class Cluster:
         if not beat.held:
             log.warning("this node had been taken for dead" if beat.complete else "this node had been forgotten")
             self._attendance.dropped()
+        self._run(self._introduce())
+
+    async def _introduce(self) -> None:
+        try:
+            await self._ports.nodes.tell(self._describe())
+        except FastcollabError as error:
+            log.debug("this node could not be told of", error=str(error))
 
     # --- channels -----------------------------------------------------------------------------------------------------
 

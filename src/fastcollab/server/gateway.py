@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
+from uuid import uuid4
 
+import fastcollab
 from fastcollab.config import Config, ConfigError, ConfigProblem, EngineConfig, TlsConfig
 from fastcollab.core.document import Committed
 from fastcollab.core.limit_guard import Excess, LimitGuard
@@ -24,6 +26,7 @@ from fastcollab.ports import (
     Disconnect,
     DocumentStore,
     LoadDocument,
+    NodeInfo,
     Revocations,
     SaveDocument,
 )
@@ -34,10 +37,13 @@ from fastcollab.server._pump import Pump
 from fastcollab.server._throttle import Throttle
 from fastcollab.server.access import Access
 from fastcollab.server.addresses import TrustedProxies
+from fastcollab.server.admin.api import admin_api
+from fastcollab.server.admin.desk import Desk
 from fastcollab.server.arrival import ArrivalSettings, Reception
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.backend import Backend
 from fastcollab.server.certificates import Certificates
+from fastcollab.server.clock import unix_ms
 from fastcollab.server.cluster import Cluster
 from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
@@ -154,6 +160,8 @@ class Gateway:
         self._compression = compression(config)
         self._cluster: Cluster | None = None
         self._operations: OperationsPort | None = None
+        self._node = uuid4().hex
+        self._started_at = unix_ms()
         self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._guard = LimitGuard(config.limits.shadow)
         self._cork = Cork()
@@ -221,6 +229,7 @@ class Gateway:
                 carry_out=dispatcher.carry_out,
                 run=self._tasks.run,
                 disconnect=dispatcher.disconnect,
+                describe=self.describe,
             )
         dispatcher.rooms = Rooms(
             self.documents,
@@ -263,7 +272,8 @@ class Gateway:
             if self._cluster is not None:
                 await self._cluster.start()
             if config.ops.port is not None:
-                operations = OperationsPort(config.ops, faults=lambda: self.faults)
+                desk = Desk(dispatcher, self._cluster, self.describe)
+                operations = OperationsPort(config.ops, faults=lambda: self.faults, parts=admin_api(config, desk))
                 await operations.start()
                 self._operations = operations
             self._server = await self._listen()
@@ -322,6 +332,20 @@ class Gateway:
         """What keeps this gateway from serving as it should, in words; nothing: it is ready."""
         faults = [] if self._cluster is None else [*self._cluster.faults]
         return [*faults, "the gateway is stopping"] if self._dispatcher.draining else faults
+
+    def describe(self) -> NodeInfo:
+        """What this node tells of itself."""
+        connections = self._dispatcher.connections.values()
+        users = {each.session.identity.user_id for each in connections if each.session.registered}
+        return NodeInfo(
+            node=self._node if self._cluster is None else self._cluster.here,
+            version=fastcollab.__version__,
+            started_at=self._started_at,
+            connections=len(connections),
+            users=len(users),
+            rooms=self.room_count,
+            faults=self.faults,
+        )
 
     @property
     def excesses(self) -> Mapping[str, Excess]:

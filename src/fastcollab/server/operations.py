@@ -6,7 +6,7 @@ the gateway is ready shall not queue behind clients, and a gateway that takes no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from aiohttp import web
 
@@ -17,14 +17,24 @@ _LAST_REQUESTS = 1.0
 
 
 class OperationsPort:
-    """`faults` says what keeps the gateway from serving as it should; nothing: it is ready."""
+    """`faults` says what keeps the gateway from serving as it should; nothing: it is ready. `parts` are what else is
+    there, by the beginning of its path.
+    """
 
-    def __init__(self, config: OpsConfig, *, faults: Callable[[], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        config: OpsConfig,
+        *,
+        faults: Callable[[], Sequence[str]],
+        parts: Mapping[str, web.Application] | None = None,
+    ) -> None:
         self._config = config
         self._faults = faults
         application = web.Application()
         application.router.add_get("/health/live", self._live)
         application.router.add_get("/health/ready", self._ready)
+        for prefix, part in (parts or {}).items():
+            application.add_subapp(prefix, part)
         self._runner = web.AppRunner(
             application, access_log=None, handle_signals=False, shutdown_timeout=_LAST_REQUESTS, keepalive_timeout=75.0
         )

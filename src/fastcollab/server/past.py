@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 
 from fastcollab import messages
@@ -41,6 +43,11 @@ async def _document(documents: Documents, room: Room, version: int | None) -> me
 async def _history(documents: Documents, room: Room, message: messages.GetHistory) -> messages.HistorySent:
     document, payload = room.document, message.payload
     entries = await documents.history(room.id, document.epoch, payload.after, limit=payload.limit)
+    return messages.HistorySent(message.id, history_page(entries), document.log_begins, document.version)
+
+
+def history_page(entries: Sequence[Committed]) -> list[messages.PastOperation]:
+    """As much of a history as one answer holds."""
     told: list[messages.PastOperation] = []
     size = 0
     for entry in entries:
@@ -48,7 +55,7 @@ async def _history(documents: Documents, room: Room, message: messages.GetHistor
         if told and size > _HISTORY_BYTES:
             break
         told.append(past_operation(entry))
-    return messages.HistorySent(message.id, told, document.log_begins, document.version)
+    return told
 
 
 async def _restore(documents: Documents, session: Session, room: Room, message: messages.Restore) -> list[Effect]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -119,10 +119,19 @@ class Rooms:
         live = self._live.get(room.id)
         return live is not None and live.room is room
 
+    def __iter__(self) -> Iterator[str]:
+        """The ids of the rooms that are live."""
+        return iter(self._live)
+
+    def get(self, room_id: str) -> Room | None:
+        """The room, if it is live."""
+        live = self._live.get(room_id)
+        return None if live is None else live.room
+
     def document(self, room_id: str) -> Document | None:
         """The document of the room, if that is live."""
-        live = self._live.get(room_id)
-        return None if live is None else live.room.document
+        room = self.get(room_id)
+        return None if room is None else room.document
 
     def channel(self, room: Room) -> Channel:
         """The room's fan-out."""

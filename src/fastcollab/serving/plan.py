@@ -40,6 +40,11 @@ class Kept(NamedTuple):
 def engine_to_serve(config: Config, kept: Kept) -> EngineConfig:
     """Where ``serve`` has its documents. Raises :class:`CannotServe`."""
     workers = config.server.workers
+    if workers > 1 and config.ops.api_keys:
+        raise CannotServe(
+            f"ops.api_keys is set, and the admin API is a single gateway's, while server.workers is {workers}: leave "
+            "out one of them, or run gateways of one process each on a Redis"
+        )
     engine = _engine(config, kept)
     if workers == 1 or engine.sqlite_path is None:
         return engine

@@ -28,6 +28,17 @@ def listed(roster: Roster) -> dict[str, tuple[frozenset[str], dict[str, Any]]]:
 class RostersContract:
     """Give it fixtures `here` and `there`, the rosters of two nodes, and `nodes`, the ids of these."""
 
+    async def test_it_is_read_without_taking_part(self, here: Rosters, there: Rosters, nodes: tuple[str, str]) -> None:
+        assert await here.read("plans") == []
+        await here.enter("plans", person("ada"), _LIMIT)
+        await there.enter("plans", person("ada"), _LIMIT)
+        await there.enter("plans", person("bob"), _LIMIT)
+        await there.show("plans", "bob", {"status": "away"})
+        every, second = frozenset(nodes), frozenset({nodes[1]})
+        assert listed(Roster(await here.read("plans"))) == {"ada": (every, {}), "bob": (second, {"status": "away"})}
+        assert list(await here.sizes(["plans", "empty", "plans"])) == [2, 0, 2]
+        assert list(await here.sizes([])) == []
+
     async def seen(self, rosters: Rosters, room_id: str = "plans") -> dict[str, tuple[frozenset[str], dict[str, Any]]]:
         """Who takes part, but for who looks."""
         await rosters.enter(room_id, person("looker"), 1_000)

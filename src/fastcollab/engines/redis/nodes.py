@@ -10,17 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
+
 from fastcollab.engines.redis.incarnations import Incarnation, node_of
 from fastcollab.engines.redis.scripts import load
 from fastcollab.engines.redis.servers import Servers
 from fastcollab.logs import get_logger
-from fastcollab.ports import Beat
+from fastcollab.ports import Beat, NodeInfo
 
 log = get_logger(__name__)
 
 _BEAT = load("node_beat", "_keeping")
 _RETIRE = load("node_retire")
 _BURIED = load("node_buried")
+
+
+_info = msgspec.json.Decoder(NodeInfo)
 
 
 class RedisNodes:
@@ -43,6 +48,8 @@ class RedisNodes:
         self._leases = servers.names.cluster("leases")
         self._burials = servers.names.cluster("burials")
         self._last_beat = servers.names.cluster("last-beat")
+        #: What nodes tell of themselves, by their ids.
+        self._told = servers.names.cluster("nodes")
         self._kept_since = servers.names.cluster("leases-kept-since")
 
     @property
@@ -80,7 +87,18 @@ class RedisNodes:
                 await forget(incarnation)
             await self._servers.run(_BURIED, [self._burials], incarnation, since)
             self._unburied.pop(incarnation, None)
+        await self._servers.call(self._told, "HDEL", self._told, node)
+
+    async def tell(self, info: NodeInfo) -> None:
+        await self._servers.call(self._told, "HSET", self._told, info.node, msgspec.json.encode(info))
+
+    async def told(self) -> Sequence[NodeInfo]:
+        infos = await self._servers.call(self._told, "HVALS", self._told)
+        leases = await self._servers.call(self._leases, "ZRANGE", self._leases, 0, -1)
+        alive = {node_of(each.decode()) for each in leases}
+        return [info for info in map(_info.decode, infos) if info.node in alive]
 
     async def retire(self, after: float) -> None:
+        await self._servers.call(self._told, "HDEL", self._told, self.here)
         keys = [self._leases, self._last_beat]
         await self._servers.run(_RETIRE, keys, str(self._incarnation), int(after * 1000))

@@ -28,6 +28,7 @@ _ENTER = load("roster_enter", "_keeping")
 _LEAVE = load("roster_leave")
 _DECLARE = load("roster_declare", "_keeping")
 _SHOW = load("roster_show")
+_READ = load("roster_read")
 _BURY = load("roster_bury")
 
 #: How many rooms of a dead node are seen to at once.
@@ -83,6 +84,13 @@ class RedisRosters:
     def subscribe(self, told: Callable[[Callable[[str], bool]], None]) -> Callable[[], None]:
         names = self._servers.names
         return self._servers.lapses.watch(lambda concerns: told(lambda room_id: concerns(names.roster(room_id))))
+
+    async def read(self, room_id: str) -> Sequence[RosterEntry]:
+        return _entries(await self._servers.run(_READ, self._keys(room_id)[:3]))
+
+    async def sizes(self, room_ids: Sequence[str]) -> Sequence[int]:
+        keys = map(self._servers.names.roster, room_ids)
+        return list(await asyncio.gather(*(self._servers.call(key, "HLEN", key) for key in keys)))
 
     async def bury(self, incarnation: str) -> None:
         """Has nobody take part anywhere through this incarnation."""

@@ -10,7 +10,7 @@ from tests.unit.engines.people.node import Node, keys, open_node
 from fastcollab.config import EngineConfig
 from fastcollab.core.roster import Person
 from fastcollab.errors import ConnectionLimit
-from fastcollab.ports import TakenUp
+from fastcollab.ports import NodeInfo, TakenUp
 
 #: Seconds. Nodes beat three times in a lease.
 LEASE = 0.3
@@ -145,3 +145,25 @@ async def test_who_retires_is_dead_when_it_said(three: list[Node]) -> None:
     await first.nodes.bury(second.nodes.here)
     assert not await live(first, seconds=1.3 * LEASE)
     await death(third, first)
+
+
+def info(node: Node, rooms: int = 0) -> NodeInfo:
+    return NodeInfo(node.nodes.here, "1.0", 1_700_000_000_000, 3, 2, rooms, ["the bus is silent"])
+
+
+async def test_nodes_know_what_those_that_live_tell_of_themselves(three: list[Node]) -> None:
+    first, second, third = three
+    for node in three:
+        await node.nodes.beat()
+        await node.nodes.tell(info(node))
+    await second.nodes.tell(info(second, rooms=5))
+    told = {each.node: each for each in await first.nodes.told()}
+    assert told == {node.nodes.here: info(node, rooms=5 if node is second else 0) for node in three}
+    await third.nodes.retire(60)
+    assert {each.node for each in await first.nodes.told()} == {first.nodes.here, second.nodes.here}
+    # One that is killed is told of no more when it is dead, and nothing of it is kept when it is buried.
+    burying = await death(second, first)
+    await burying.nodes.bury(second.nodes.here)
+    assert await first.nodes.told() == [info(first)]
+    key = first.servers.names.cluster("nodes")
+    assert await first.servers.call(key, "HKEYS", key) == [first.nodes.here.encode()]

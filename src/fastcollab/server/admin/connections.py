@@ -1,0 +1,116 @@
+"""Connections of this node."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated
+
+from msgspec import UNSET, Meta, UnsetType
+
+from fastcollab.core.limits import SECOND
+from fastcollab.messages import RoomId, UserId
+from fastcollab.server._listener import Connection
+from fastcollab.server.admin.desk import Desk, page
+from fastcollab.server.admin.endpoint import Group
+from fastcollab.server.admin.forms import After, Answer, Limit, Parameters
+from fastcollab.server.admin.problems import Refused
+from fastcollab.server.clock import instant
+
+group = Group("connections")
+
+ConnectionId = Annotated[str, Meta(min_length=1, max_length=128)]
+
+
+class RoomOfConnection(Answer, frozen=True):
+    room_id: str
+    permission: str
+
+
+class ConnectionFound(Answer, frozen=True):
+    """An open connection. In seconds: `age`, and `silentFor`, how long nothing has come from it. `state` is new until a
+    token was accepted; from then on it has a user and `expiresAt`, when its token ends (Unix time in ms). `waiting` is
+    how many bytes it has not read yet. The active room is the last one.
+    """
+
+    connection_id: str
+    node: str
+    state: str
+    address: str
+    age: float
+    silent_for: float
+    batched: bool
+    sends_binary: bool
+    resumed: bool
+    waiting: int
+    rooms: Sequence[RoomOfConnection]
+    user_id: str | UnsetType = UNSET
+    numeric_id: int | UnsetType = UNSET
+    name: str | UnsetType = UNSET
+    expires_at: int | UnsetType = UNSET
+
+
+class ConnectionList(Answer, frozen=True):
+    """`next` is to be given as `after` for what follows; without it there is no more."""
+
+    connections: Sequence[ConnectionFound]
+    next: str | UnsetType = UNSET
+
+
+class ConnectionsAsked(Parameters, frozen=True):
+    after: After = ""
+    limit: Limit = 100
+    user_id: Annotated[UserId, Meta(description="only those of this user")] | UnsetType = UNSET
+    room_id: Annotated[RoomId, Meta(description="only those in this room")] | UnsetType = UNSET
+
+
+class OneConnection(Parameters, frozen=True):
+    connection_id: ConnectionId
+
+
+@group.add("GET", "/connections")
+async def list_connections(desk: Desk, asked: ConnectionsAsked) -> ConnectionList:
+    """The connections of the node that answers, in the order of their ids.
+
+    Those of other nodes are told by these.
+    """
+    connections = desk.dispatcher.connections
+    meant = [
+        connection_id
+        for connection_id, connection in connections.items()
+        if (asked.user_id is UNSET or connection.session.is_of(asked.user_id))
+        and (asked.room_id is UNSET or asked.room_id in connection.session.rooms)
+    ]
+    found, following = page(meant, asked.after, asked.limit)
+    return ConnectionList([_found(desk, connections[each]) for each in found], following or UNSET)
+
+
+@group.add("GET", "/connections/{connectionId}", HTTPStatus.NOT_FOUND)
+async def get_connection(desk: Desk, asked: OneConnection) -> ConnectionFound:
+    """One connection of the node that answers."""
+    connection = desk.dispatcher.connections.get(asked.connection_id)
+    if connection is None:
+        raise Refused(HTTPStatus.NOT_FOUND, f"this node has no connection {asked.connection_id!r}")
+    return _found(desk, connection)
+
+
+def _found(desk: Desk, connection: Connection) -> ConnectionFound:
+    session, now = connection.session, instant().monotonic
+    identity = session.identity if session.registered else None
+    return ConnectionFound(
+        session.connection_id,
+        desk.describe().node,
+        session.state.value,
+        connection.address,
+        (now - connection.opened_at) / SECOND,
+        max(0, now - connection.silent_since) / SECOND,
+        connection.batched,
+        connection.sends_binary,
+        session.resumed,
+        connection.outbox.backlog,
+        [RoomOfConnection(room.id, room.members[session].word) for room in session.rooms.values()],
+        UNSET if identity is None else identity.user_id,
+        UNSET if identity is None else identity.numeric_id,
+        UNSET if identity is None else identity.name,
+        UNSET if identity is None else int(identity.token.expires_at * 1000),
+    )

@@ -1,0 +1,59 @@
+"""What the handlers of the admin API work with: the parts of a gateway, and questions that several of them have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
+from typing import TypeVar
+
+from fastcollab.core.room import Room
+from fastcollab.core.roster import RosterEntry
+from fastcollab.errors import RoomNotFound
+from fastcollab.ports import NodeInfo, StoredDocument
+from fastcollab.server.cluster import Cluster
+from fastcollab.server.dispatcher import Dispatcher
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """`describe` says what there is to be said of this node; without a `cluster` it is the only one."""
+
+    dispatcher: Dispatcher
+    cluster: Cluster | None
+    describe: Callable[[], NodeInfo]
+
+    def room(self, room_id: str) -> Room | None:
+        """The room, if it is open here."""
+        return self.dispatcher.rooms.get(room_id)
+
+    async def stored(self, room_id: str) -> StoredDocument:
+        """The room's document as it is in the store; raises :class:`RoomNotFound`."""
+        stored = await self.dispatcher.documents.store.load(room_id)
+        if stored is None:
+            raise RoomNotFound(f"there is no room {room_id!r}", roomId=room_id)
+        return stored
+
+    async def roster(self, room_id: str) -> Sequence[RosterEntry]:
+        """Who takes part in the room, through whichever node."""
+        if self.cluster is not None:
+            return await self.cluster.roster(room_id)
+        if (room := self.room(room_id)) is None:
+            return []
+        here = frozenset({self.describe().node})
+        return [RosterEntry(each.person, here, each.kept_presence()) for each in room.participants.values()]
+
+    async def roster_sizes(self, room_ids: Sequence[str]) -> Sequence[int]:
+        """How many users take part in each of these rooms."""
+        if self.cluster is not None:
+            return await self.cluster.roster_sizes(room_ids)
+        rooms = map(self.room, room_ids)
+        return [0 if room is None else len(room.participants) for room in rooms]
+
+
+def page(names: Sequence[str], after: str, limit: int) -> tuple[list[str], str | None]:
+    """The `limit` names that follow `after`, in order, and the last of them if there are more."""
+    found = nsmallest(limit + 1, (name for name in names if name > after))
+    return (found[:limit], found[limit - 1]) if len(found) > limit else (found, None)

@@ -1,0 +1,162 @@
+"""Rooms, and who is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+
+from msgspec import UNSET, Meta, UnsetType
+
+from fastcollab.ports import DocumentSummary
+from fastcollab.server.admin.desk import Desk, page
+from fastcollab.server.admin.endpoint import Group
+from fastcollab.server.admin.forms import After, Answer, InRoom, Limit, Parameters
+
+group = Group("rooms")
+
+
+class RoomSummary(Answer, frozen=True):
+    """A room by its document. `oldest` is the version after which the log begins; `changedAt` (Unix time in ms) and
+    `logBytes` are told by the store only. `participants` are those of the whole cluster; `openHere`: this node has the
+    room open.
+    """
+
+    room_id: str
+    type: str
+    epoch: str
+    version: int
+    oldest: int
+    participants: int
+    open_here: bool
+    changed_at: int | UnsetType = UNSET
+    log_bytes: int | UnsetType = UNSET
+
+
+class RoomList(Answer, frozen=True):
+    """`next` is to be given as `after` for what follows; without it there is no more."""
+
+    rooms: Sequence[RoomSummary]
+    next: str | UnsetType = UNSET
+
+
+class RoomsAsked(Parameters, frozen=True):
+    after: After = ""
+    limit: Limit = 100
+    which: Annotated[
+        Literal["all", "live", "here"],
+        Meta(description="all that have a document, those that somebody takes part in, or those open at this node"),
+    ] = "all"
+
+
+@group.add("GET", "/rooms")
+async def list_rooms(desk: Desk, asked: RoomsAsked) -> RoomList:
+    """Rooms, in the order of their ids.
+
+    Of `which=live` a page may have fewer rooms than `limit`, or none, though there are more: go on as long as there is
+    a `next`.
+    """
+    if asked.which == "here":
+        found, following = page(list(desk.dispatcher.rooms), asked.after, asked.limit)
+        sizes = await desk.roster_sizes(found)
+        open_rooms = zip(map(desk.room, found), sizes, strict=True)
+        rooms = [
+            RoomSummary(
+                room.id,
+                room.document.type.name,
+                room.document.epoch,
+                room.document.version,
+                room.document.log_begins,
+                size,
+                True,
+            )
+            for room, size in open_rooms
+            if room is not None
+        ]
+        return RoomList(rooms, following or UNSET)
+    documents = await desk.dispatcher.documents.store.list(asked.after, asked.limit)
+    sizes = await desk.roster_sizes([document.room_id for document in documents])
+    rooms = [
+        _summary(desk, document, size)
+        for document, size in zip(documents, sizes, strict=True)
+        if size or asked.which == "all"
+    ]
+    return RoomList(rooms, documents[-1].room_id if len(documents) == asked.limit else UNSET)
+
+
+def _summary(desk: Desk, document: DocumentSummary, participants: int) -> RoomSummary:
+    return RoomSummary(
+        document.room_id,
+        document.type,
+        document.epoch,
+        document.version,
+        document.oldest,
+        participants,
+        desk.room(document.room_id) is not None,
+        document.changed_at,
+        document.log_bytes,
+    )
+
+
+@group.add("GET", "/rooms/{roomId}", HTTPStatus.NOT_FOUND)
+async def get_room(desk: Desk, asked: InRoom) -> RoomSummary:
+    """One room."""
+    stored = await desk.stored(asked.room_id)
+    [participants] = await desk.roster_sizes([asked.room_id])
+    return RoomSummary(
+        asked.room_id,
+        stored.type,
+        stored.epoch,
+        stored.newest,
+        stored.oldest,
+        participants,
+        desk.room(asked.room_id) is not None,
+    )
+
+
+class ParticipantFound(Answer, frozen=True):
+    """A user in a room, through these nodes. `connections` are the ids of those at the node that answers; `presence` is
+    what it shows (selection, status, data), but for its cursor.
+    """
+
+    user_id: str
+    numeric_id: int
+    name: str
+    color: str
+    nodes: Sequence[str]
+    connections: Sequence[str]
+    presence: dict[str, Any]
+    picture: str | UnsetType = UNSET
+
+
+class Participants(Answer, frozen=True):
+    participants: Sequence[ParticipantFound]
+
+
+@group.add("GET", "/rooms/{roomId}/participants")
+async def list_participants(desk: Desk, asked: InRoom) -> Participants:
+    """Who takes part in a room, through whichever node.
+
+    One who has lost the connection and may still come back is among them. In a room that does not exist nobody takes
+    part.
+    """
+    room = desk.room(asked.room_id)
+    here = {} if room is None else room.participants
+    found = []
+    for entry in await desk.roster(asked.room_id):
+        person = entry.person
+        participant = here.get(person.user_id)
+        sessions = () if participant is None else participant.sessions
+        found.append(
+            ParticipantFound(
+                person.user_id,
+                person.numeric_id,
+                person.name,
+                person.color,
+                sorted(entry.nodes),
+                [session.connection_id for session in sessions],
+                dict(entry.presence),
+                person.picture or UNSET,
+            )
+        )
+    return Participants(sorted(found, key=lambda participant: participant.user_id))
