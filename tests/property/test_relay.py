@@ -92,12 +92,12 @@ class RelayMachine(RuleBasedStateMachine):
             channel, bundle = self.wires[pair].popleft()
             node = self.nodes[hearer]
             number = decode_bundle(bundle)[1]
-            last = self.heard.get((hearer, channel, sender))
+            last = self.heard.get((hearer, channel, sender), 0)
             node.doubts.clear()
             node.hear([(channel, bundle)])
-            expected = last is None or number > last + 1
+            expected = number > last + 1
             assert node.doubts == ([(channel, NAMES[sender])] if expected else [])
-            self.heard[hearer, channel, sender] = max(number, last or 0)
+            self.heard[hearer, channel, sender] = max(number, last)
         self.carry()
 
     @rule(pair=pairs, again=st.booleans())

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import final
 
 from .._binary import RecordBatch, RecordSlot
@@ -101,8 +101,8 @@ class Relay(Task):
         and so is, without a word, one that is no newer than the last one of its node.
         """
 
-    def forget_node(self, node: bytes) -> None:
-        """The node is dead: its numbers are forgotten."""
+    def forget_others(self, nodes: Set[bytes]) -> None:
+        """There are no other nodes than these: the numbers of all others are forgotten."""
 
     def forget_channel(self, channel: int) -> None:
         """The channel is not heard any more: the numbers of all nodes on it are forgotten."""

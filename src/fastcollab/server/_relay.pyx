@@ -488,11 +488,12 @@ cdef class Relay(Task):
         if not self.closed:
             self.pump.run_due(monotonic_ns())
 
-    def forget_node(self, bytes node not None) -> None:
-        """Forgets the numbers of a node."""
+    def forget_others(self, nodes) -> None:
+        """Forgets the numbers of all nodes but these."""
         cdef Lane lane
         for lane in self.lanes.values():
-            lane.heard.pop(node, None)
+            for node in lane.heard.keys() - nodes:
+                del lane.heard[node]
 
     def forget_channel(self, int channel) -> None:
         """Forgets the numbers of all nodes on a channel."""

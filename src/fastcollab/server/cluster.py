@@ -99,6 +99,7 @@ class Cluster:
         self._here = ports.nodes.here
         self._ended = False
         self._unsubscribe = [ports.orders.subscribe(disconnect), ports.rosters.subscribe(self._forgotten)]
+        self._alive: frozenset[str] = frozenset()
         self._rooms: dict[str, _Shared] = {}
         #: Of rooms whose roster was not whole when it was read, when it is read again.
         self._unsettled: dict[str, asyncio.TimerHandle] = {}
@@ -403,8 +404,9 @@ class Cluster:
                 self._carry_out(elsewhere.gone(shared.room, node))
                 # It may have committed what it had no time to tell.
                 self._reconciler.doubt([shared.room.id])
-        for node in dead:
-            self._relay.forget_node(bytes.fromhex(node))
+        if beat.complete and beat.alive != self._alive:
+            self._alive = beat.alive
+            self._relay.forget_others({bytes.fromhex(node) for node in beat.alive})
         if not beat.held:
             log.warning("this node had been taken for dead" if beat.complete else "this node had been forgotten")
             self._attendance.dropped()

@@ -563,8 +563,7 @@ def test_gaps_and_first_numbers_are_doubts_and_old_numbers_nothing(node: Node) -
 def test_numbers_are_forgotten_with_their_node_and_their_channel(node: Node) -> None:
     node.hear([(5, bundle_of()), (6, bundle_of()), (5, bundle_of(node=b"x" * 16))])
     node.doubts.clear()
-    node.relay.forget_node(THERE)
-    node.relay.forget_node(b"unknown")
+    node.relay.forget_others({b"x" * 16, b"unknown"})
     node.hear([(5, bundle_of(number=2)), (6, bundle_of(number=2)), (5, bundle_of(node=b"x" * 16, number=2))])
     assert node.doubts == [(5, THERE), (6, THERE)]
     node.doubts.clear()
