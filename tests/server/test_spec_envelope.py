@@ -27,8 +27,8 @@ FAULTS: list[tuple[str, dict[str, Any], str, Any]] = [
     ("ping", PING, "id", ""),
     ("ping", PING, "id", "not-a-uuid"),
     ("ping", PING, "id", "6ba7b810-9dad-11d1-80b4-00c04fd430c8"),  # a UUID, but of version 1
-    ("ping", PING, "id", "{" + str(uuid.uuid4()) + "}"),
-    ("ping", PING, "id", uuid.uuid4().hex),
+    ("ping", PING, "id", "{0d1f2c1e-5c5a-4b7e-9d53-2f6c1f0a8b11}"),
+    ("ping", PING, "id", "0d1f2c1e5c5a4b7e9d532f6c1f0a8b11"),
     ("ping", PING, "type", MISSING),
     ("ping", PING, "type", 5),
     ("ping", PING, "type", None),
