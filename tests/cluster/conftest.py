@@ -47,7 +47,23 @@ NOT_SPREAD = {
     "the newest version is that of the gateway which takes the selection": {
         "test_a_selection_is_bound_to_the_newest_version_by_default_V5",
     },
-    "the bound is one of each gateway": {"test_a_full_gateway_is_unavailable_H6"},
+    "the bound, the rate or the count is one of each gateway": {
+        "test_a_full_gateway_is_unavailable_H6",
+        "test_operations_and_messages_are_counted_apart_and_per_user_L1",
+        "test_a_limit_in_shadow_mode_counts_and_does_not_refuse_L4",
+        "test_the_number_of_connections_can_be_in_shadow_mode_H6_L4",
+        "test_not_all_are_asked_for_at_once_S10",
+        "test_a_revoked_token_ends_its_connections_at_once_S12",
+        "test_a_revoked_user_may_log_in_again_S12",
+    },
+    "documents, or revocations, are in a file or in the test itself": {
+        "test_who_is_revoked_while_a_room_opens_does_not_enter_it_S12",
+        "test_a_restart_forgets_no_revocation_S12",
+        "test_revocations_are_kept_for_as_long_as_they_are_needed_S12",
+        "test_a_gateway_that_cannot_know_what_was_revoked_does_not_start",
+        "test_the_gateway_is_replaced_by_another",
+        "test_documents_are_not_altered_P6",
+    },
 }
 
 

@@ -24,9 +24,17 @@ class Spread:
     def connection_count(self) -> int:
         return sum(gateway.connection_count for gateway in self.gateways)
 
-    async def stop(self) -> None:
+    def close_soon(self) -> None:
         for gateway in self.gateways:
-            await gateway.stop()
+            gateway.close_soon()
+
+    async def wait_closed(self) -> None:
+        for gateway in self.gateways:
+            await gateway.wait_closed()
+
+    async def stop(self) -> None:
+        self.close_soon()
+        await self.wait_closed()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.gateways[0], name)

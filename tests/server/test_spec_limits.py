@@ -285,6 +285,7 @@ async def test_a_reader_that_does_not_read_is_closed_L2(
     slow.pause_reading()
     alice = await clients.enter(gateway, "alice", "r")
     bob = await clients.enter(gateway, "bob", "r")
+    await alice.expect("user_joined")
     data = "x" * 50_000
     for _ in range(200):  # 10 MB: more than the kernel takes
         await alice.send("event", {"name": "e", "data": data})

@@ -1,0 +1,3 @@
+"""As tests/server/test_client_recovery.py, with its clients spread over the nodes of a cluster."""
+
+from tests.server.test_client_recovery import *  # noqa: F403
