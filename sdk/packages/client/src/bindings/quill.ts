@@ -11,7 +11,7 @@
  */
 
 import type Quill from 'quill';
-import { difference, type RichText, type RichTextOperation, richText } from '../ot/rich-text.js';
+import { difference, type Op, type RichText, type RichTextOperation, richText } from '../ot/rich-text.js';
 import type { Room } from '../room/room.js';
 import { FastcollabError } from '../wire/errors.js';
 import { Bridge, type Origin } from './bridge.js';
@@ -99,7 +99,7 @@ class Binding {
     if (this.#isShowing) return;
     const operation = delta.map(op => (typeof op.insert === 'string' ? { ...op, insert: wellFormed(op.insert) } : op));
     const isTorn = operation.some(({ insert }, index) => insert !== delta[index]!.insert);
-    const padding = this.#isPadded ? [{ retain: length - 1 }, { insert: '\n' }] : [];
+    const padding = this.#isPadded ? opAt(length - 1, { insert: '\n' }) : [];
     this.#isPadded = false;
     this.#bridge.edited(richText.compose(padding, operation));
     if (isTorn) this.#bridge.replace();
@@ -122,8 +122,8 @@ class Binding {
     const after = richText.apply(before, change);
     const length = lengthOf(after) - Number(this.#isPadded);
     const needsPadding = !endsLine(after, length);
-    if (this.#isPadded && !needsPadding) change = richText.compose(change, [{ retain: length }, { delete: 1 }]);
-    if (!this.#isPadded && needsPadding) change = richText.compose(change, [{ retain: length }, { insert: '\n' }]);
+    if (this.#isPadded && !needsPadding) change = richText.compose(change, opAt(length, { delete: 1 }));
+    if (!this.#isPadded && needsPadding) change = richText.compose(change, opAt(length, { insert: '\n' }));
     this.#isPadded = needsPadding;
     this.#change(before, change);
     if ((origin === 'undo' || origin === 'redo') && this.#quill.hasFocus()) {
@@ -135,7 +135,7 @@ class Binding {
     const shown = this.#shown(content);
     const length = lengthOf(shown);
     this.#isPadded = !endsLine(shown, length);
-    const wanted = this.#isPadded ? richText.compose(shown, [{ retain: length }, { insert: '\n' }]) : shown;
+    const wanted = this.#isPadded ? richText.compose(shown, opAt(length, { insert: '\n' })) : shown;
     const before = this.#quill.getContents().ops;
     this.#change(before, difference(before, wanted));
   }
@@ -174,6 +174,11 @@ class Binding {
 function heard(quill: Quill, event: string, handler: (...values: any[]) => void): () => void {
   quill.on(event, handler);
   return () => quill.off(event, handler);
+}
+
+/** The operation that does one thing at a position. */
+function opAt(position: number, op: Op): RichTextOperation {
+  return position ? [{ retain: position }, op] : [op];
 }
 
 function lengthOf(content: RichText): number {

@@ -81,6 +81,26 @@ test('an editor shows the document whatever it began with, and ends in a line br
   await mine.document.saved();
 });
 
+test('an editor of an empty document may be filled, or formatted, as a whole', async () => {
+  for (const fill of [
+    (quill: Quill) => quill.setContents([{ insert: 'Title' }, { insert: '\n', attributes: { header: 1 } }], 'user'),
+    (quill: Quill) => quill.formatLine(0, 1, 'list', 'bullet', 'user'),
+    (quill: Quill) => quill.setText('', 'user'),
+  ]) {
+    const [mine, theirs] = await rooms();
+    const [quill, other] = [open(mine), open(theirs)];
+    fill(quill);
+    await mine.document.saved();
+    await until(() => theirs.document.version === mine.document.version);
+    expect(contents(other)).toEqual(contents(quill));
+    expect(padded(mine.document.content)).toEqual(contents(quill));
+    quill.history.undo();
+    await mine.document.saved();
+    await until(() => theirs.document.version === mine.document.version);
+    expect([quill.getText(), other.getText()]).toEqual(['\n', '\n']);
+  }
+});
+
 test('while a word is composed nothing of it is torn, and all of it is shared in the end', async () => {
   const [mine, theirs] = await rooms();
   const quill = open(mine);
