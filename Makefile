@@ -9,7 +9,7 @@ SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
 
 SDK := sdk/node_modules/.ready
 
-.PHONY: help setup demo run browser test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize lint bench clean
+.PHONY: help setup demo run browser test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize packages lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -112,6 +112,16 @@ sanitize:  ## tests of what is compiled, with checks of every memory access and 
 		UBSAN_OPTIONS="print_stacktrace=1:log_path=$$PWD/log/found" \
 		$(BIN)/python -m pytest -p no:cacheprovider $(SANITIZED_TESTS)
 	@cat $(SANITIZED)/log/* 2>/dev/null && exit 1 || echo "The sanitizers found nothing."
+
+# The sdist of this folder, the wheel of that sdist; on Linux with the tag of the oldest system that it runs on.
+packages: setup demo  ## sdist and wheel in dist/, installed where there is nothing else
+	$(BIN)/python -m pip install --quiet --group packages
+	rm -rf dist
+	$(BIN)/python -m build
+	if [ "$$(uname)" = Linux ]; then \
+		PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --strip --wheel-dir dist dist/*-linux_*.whl && rm dist/*-linux_*.whl; fi
+	$(BIN)/twine check --strict dist/*
+	FASTCOLLAB_DIST=dist $(BIN)/python -m pytest tests/packages
 
 lint: setup $(SDK)  ## formatting, types, layers
 	$(BIN)/ruff check .

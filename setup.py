@@ -9,6 +9,8 @@ Environment variables, for developers:
 """
 
 import os
+import sys
+import warnings
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -29,6 +31,9 @@ def extension(path: Path) -> Extension:
     name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
     return Extension(name, [str(path)], extra_compile_args=compile_args, extra_link_args=link_args)
 
+
+if {"sdist", "bdist_wheel"}.intersection(sys.argv) and not (SOURCE / "fastcollab/demo/web/index.html").exists():
+    warnings.warn("The dashboard is not built (`make demo`): the package is without `fastcollab demo`.", stacklevel=1)
 
 setup(
     options={"build_ext": {"parallel": os.cpu_count()}},
