@@ -9,7 +9,7 @@ SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
 
 SDK := sdk/node_modules/.ready
 
-.PHONY: help setup demo run browser test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize packages lint bench clean
+.PHONY: help setup demo run browser test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize packages docs lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -122,6 +122,12 @@ packages: setup demo  ## sdist and wheel in dist/, installed where there is noth
 		PATH="$(CURDIR)/$(BIN):$$PATH" auditwheel repair --strip --wheel-dir dist dist/*-linux_*.whl && rm dist/*-linux_*.whl; fi
 	$(BIN)/twine check --strict dist/*
 	FASTCOLLAB_DIST=dist $(BIN)/python -m pytest tests/packages
+
+# Where Material's own warning is of MkDocs to come, which is not what is installed.
+docs: export NO_MKDOCS_2_WARNING := 1
+docs: setup  ## the documentation as a site, in build/site
+	$(BIN)/python docs/site/configuration.py
+	$(BIN)/mkdocs build
 
 lint: setup $(SDK)  ## formatting, types, layers
 	$(BIN)/ruff check .
