@@ -158,5 +158,8 @@ def test_the_image_begins_with_what_a_user_would_type() -> None:
     ]
     root = DEPLOY.parent
     assert copied and all((root / name).exists() for name in copied)
+    ignored = (root / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert "*" in ignored
+    assert {f"!{name}" for name in copied} == {line for line in ignored if line.startswith("!")}
     result = subprocess.run([sys.executable, "-m", "fastcollab", "serve", "--help"], capture_output=True, timeout=30)
     assert result.returncode == 0
