@@ -9,6 +9,7 @@ A further command is a function that is registered at the end of this module: ``
 """
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -74,9 +75,13 @@ def serve(
 
     from fastcollab.logs import configure_logging
     from fastcollab.serving.plan import CannotServe, Kept, engine_to_serve
+    from fastcollab.serving.service_manager import ServiceManager
+
+    manager = ServiceManager.of(os.environ)
 
     def announce(url: str) -> None:
         typer.echo(f"fastcollab {__version__} accepts connections on {url}")
+        manager.ready()
 
     configure_logging(loaded)
     try:
