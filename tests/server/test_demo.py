@@ -19,7 +19,7 @@ from tests.server.gateway_process import environment
 
 from fastcollab.client import CollaborativeClient
 from fastcollab.demo import board
-from fastcollab.demo.content import COLUMNS, DASHBOARD, PLAN, READINGS, first_content
+from fastcollab.demo.content import AGENDA, COLUMNS, DASHBOARD, PLAN, READINGS, first_content
 from fastcollab.demo.crowd import LARGEST, Crowd
 from fastcollab.demo.site import BUILT
 from fastcollab.demo.stage import Stage, StageError
@@ -136,6 +136,8 @@ async def test_a_visitor_meets_simulated_people_on_the_dashboard(opened: Open) -
         plan = await client.join_room(PLAN, "text")
         written = len(plan.text)
         await until(lambda: len(plan.text) > written + 5)
+        agenda = await client.join_room(AGENDA, "rich-text")
+        assert agenda.document.content
 
 
 async def test_copies_are_equal_when_people_have_left(opened: Open) -> None:

@@ -27,6 +27,7 @@ export const TEST_IDS = {
   lineReading: 'line-reading',
   bar: 'bar',
   textNote: 'text-note',
+  richNote: 'rich-note',
   cursor: 'cursor',
   status: 'status',
   participant: 'participant',

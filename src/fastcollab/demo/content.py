@@ -9,6 +9,7 @@ number     ``value`` and ``unit``
 line       ``points``, the newest last, and ``unit``
 bar        ``bars``, each with ``label`` and ``value``, and ``unit``
 text       ``room``, in which the note is written: a ``text`` document of its own
+rich-text  ``room``, likewise
 =========  ==============================================================================================
 """
 
@@ -21,6 +22,7 @@ from fastcollab.ports import LoadedDocument
 
 DASHBOARD = "dashboard"
 PLAN = "dashboard/plan"
+AGENDA = "dashboard/agenda"
 
 #: Cells across the board; it is as many high as its widgets need.
 COLUMNS = 24
@@ -41,6 +43,7 @@ def _dashboard() -> dict[str, Any]:
             _widget("water", "number", "Rain water", "sky", (18, 0, 6, 7), value=1450, unit="litres"),
             _widget("harvest", "bar", "Harvest by bed", "berry", (12, 7, 12, 12), bars=bars, unit="kg"),
             _widget("plan", "text", "Work plan", "sky", (0, 14, 12, 18), room=PLAN),
+            _widget("agenda", "rich-text", "Saturday", "leaf", (12, 19, 12, 13), room=AGENDA),
         ]
     }
 
@@ -54,6 +57,22 @@ def _widget(
 
 _PLAN = "Write here, all at once. Everybody's words stay whole.\n\n"
 
+_AGENDA = [
+    {"insert": "Garden day"},
+    {"insert": "\n", "attributes": {"header": 2}},
+    {"insert": "We meet at "},
+    {"insert": "nine", "attributes": {"bold": True}},
+    {"insert": " by the shed. Please bring "},
+    {"insert": "gloves", "attributes": {"italic": True}},
+    {"insert": ".\n"},
+    {"insert": "Turn the compost"},
+    {"insert": "\n", "attributes": {"list": "bullet"}},
+    {"insert": "Sow the second row of beans"},
+    {"insert": "\n", "attributes": {"list": "bullet"}},
+    {"insert": "Mend the gate, before the goat comes back"},
+    {"insert": "\n", "attributes": {"list": "bullet"}},
+]
+
 
 async def first_content(room_id: str, _document_type: str) -> LoadedDocument | None:
     """What a room begins with; every other one begins empty."""
@@ -61,4 +80,6 @@ async def first_content(room_id: str, _document_type: str) -> LoadedDocument | N
         return LoadedDocument(_dashboard(), "json1")
     if room_id == PLAN:
         return LoadedDocument(_PLAN, "text")
+    if room_id == AGENDA:
+        return LoadedDocument(_AGENDA, "rich-text")
     return None

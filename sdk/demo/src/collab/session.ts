@@ -3,6 +3,7 @@
 import { CollaborativeClient } from '@fastcollab/client';
 import { indexedDbStore } from '@fastcollab/client/indexeddb';
 import { json1 } from '@fastcollab/client/json1';
+import { richText } from '@fastcollab/client/rich-text';
 import { text } from '@fastcollab/client/text';
 import { createContext, useContext } from 'react';
 import { enter } from './api.js';
@@ -32,7 +33,7 @@ export async function openSession(): Promise<Session> {
   const client = new CollaborativeClient({
     url,
     token: async () => (await enter(user)).token,
-    types: [json1, text],
+    types: [json1, text, richText],
     WebSocket: network.WebSocket,
     persistence: indexedDbStore(),
     undo: { mergeInterval: MERGE_INTERVAL },

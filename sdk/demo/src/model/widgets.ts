@@ -47,7 +47,7 @@ export interface BarWidget extends Common {
 
 /** A note is written in a room of its own. */
 export interface NoteWidget extends Common {
-  readonly type: 'text';
+  readonly type: 'text' | 'rich-text';
   readonly room: string;
 }
 
@@ -68,10 +68,11 @@ export const KINDS: Record<WidgetType, string> = {
   line: 'Line chart',
   bar: 'Bar chart',
   text: 'Text note',
+  'rich-text': 'Rich-text note',
 };
 
 export function isNote(widget: Widget): widget is NoteWidget {
-  return widget.type === 'text';
+  return widget.type === 'text' || widget.type === 'rich-text';
 }
 
 export function findWidget(dashboard: Dashboard, id: string): Widget | undefined {
@@ -93,6 +94,7 @@ export function newWidget(type: WidgetType, id: string, place: Pick<Cells, 'x' |
     case 'bar':
       return { ...common, type, title: 'Seeds in stock', w: 10, h: 12, bars: SEEDS, unit: 'bags' };
     case 'text':
+    case 'rich-text':
       return { ...common, type, title: 'New note', w: 10, h: 12, room: `${ROOM}/${id}` };
   }
 }

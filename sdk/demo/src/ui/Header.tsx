@@ -84,7 +84,7 @@ function AddMenu(): ReactNode {
   const { announce, toast } = useAnnouncer();
   const addWidget = (type: WidgetType): void => {
     const dashboard = document.content;
-    if (type === 'text' && noteCount(dashboard) >= MOST_NOTES) {
+    if ((type === 'text' || type === 'rich-text') && noteCount(dashboard) >= MOST_NOTES) {
       toast(`A board has at most ${MOST_NOTES} notes, since each is a room of its own.`);
       return;
     }

@@ -22,6 +22,7 @@ const PATHS = {
   line: 'M3 3v18h18M7 15l4-5 3 3 6-7',
   bar: 'M3 21h18M7 21V11M12 21V5M17 21v-7',
   text: 'M4 6h16M4 11h16M4 16h10',
+  'rich-text': 'M6 4h7a4 4 0 0 1 0 8H6zM6 12h8a4 4 0 0 1 0 8H6z',
 } as const;
 
 export type IconName = keyof typeof PATHS;

@@ -7,8 +7,9 @@ import { Counter } from './Counter.js';
 import { LineChart } from './LineChart.js';
 import { Opening } from './NoteRoom.js';
 
-// The editor is most of the page's code, and the board need not wait for it.
+// The editors are most of the page's code, and the board need not wait for them.
 const TextNote = lazy(() => import('./TextNote.js'));
+const RichNote = lazy(() => import('./RichNote.js'));
 
 export function WidgetBody({ widget }: { widget: Widget }): ReactNode {
   switch (widget.type) {
@@ -22,6 +23,12 @@ export function WidgetBody({ widget }: { widget: Widget }): ReactNode {
       return (
         <Suspense fallback={<Opening />}>
           <TextNote widget={widget} />
+        </Suspense>
+      );
+    case 'rich-text':
+      return (
+        <Suspense fallback={<Opening />}>
+          <RichNote widget={widget} />
         </Suspense>
       );
   }
