@@ -20,13 +20,19 @@ PATIENCE = 20.0  # seconds
 _T = TypeVar("_T")
 
 #: Widgets by their ids, from the lowest to the topmost.
-_VISIBLE = """() => {
+_VISIBLE = r"""() => {
   const number = text => Number(text.replaceAll(',', ''));
   const within = (widget, id) => [...widget.querySelectorAll(`[data-testid=${id}]`)];
+  const written = line => {
+    const copy = line.cloneNode(true);
+    for (const caret of copy.querySelectorAll('.cm-fastcollab-caret')) caret.remove();
+    return copy.textContent;
+  };
   const value = {
     number: widget => number(within(widget, 'number-value')[0].querySelector('strong').textContent),
     line: widget => number(within(widget, 'line-value')[0].textContent),
     bar: widget => within(widget, 'bar').map(bar => number(bar.getAttribute('aria-valuenow'))),
+    text: widget => [...widget.querySelectorAll('.cm-line')].map(written).join('\n'),
   };
   return [...document.querySelectorAll('[data-testid=widget]')]
     .sort((a, b) => a.style.zIndex - b.style.zIndex)
@@ -42,11 +48,12 @@ _DOCUMENT_VALUES: Mapping[str, Callable[[Any], Any]] = {
     "number": lambda widget: widget["value"],
     "line": lambda widget: widget["points"][-1],
     "bar": lambda widget: [bar["value"] for bar in widget["bars"]],
+    "text": lambda widget: widget["content"],
 }
 
 
 def visible(document: Any) -> list[dict[str, Any]]:
-    """What of a dashboard's document can be seen on the page."""
+    """What of a dashboard's documents can be seen on the page."""
     return [
         {key: widget[key] for key in ("id", "title", "x", "y", "w", "h")}
         | {"value": _DOCUMENT_VALUES[widget["type"]](widget)}
@@ -159,6 +166,15 @@ class Person:
         await mouse.down()
         yield lambda columns, rows: mouse.move(from_x + columns * column, from_y + rows * 20)
         await mouse.up()
+
+    async def note(self) -> str:
+        """What is seen of the note."""
+        return next(str(widget["value"]) for widget in await self.board() if widget["id"] == "plan")
+
+    async def write_note(self, text: str, key: str = "Control+End") -> None:
+        """Types into the note, letter by letter, where the key leads to."""
+        await self.widget("plan").locator(".cm-content").press(key)
+        await self.page.keyboard.type(text, delay=20)
 
     async def write(self, widget_id: str, at: int, text: str, delay: float = 20) -> None:
         """Types into the title, letter by letter, at a place in it."""

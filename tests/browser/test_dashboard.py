@@ -53,6 +53,21 @@ async def test_two_write_in_one_title(company: Company) -> None:
     assert await ada.title("climate") == "Old Greenhouse, south, 🌡 temperature"
 
 
+async def test_two_write_in_one_note_and_see_each_others_caret(company: Company) -> None:
+    ada, ben = await two(company)
+    await asyncio.gather(ada.write_note("Water the beans 🫘."), ben.write_note("To do. ", "Control+Home"))
+    await company.agree()
+    note = await ada.note()
+    assert note.startswith("To do. Write here")
+    assert note.endswith("Water the beans 🫘.")
+    for person in (ada, ben):
+        await person.widget("plan").locator(".cm-fastcollab-caret").first.wait_for()
+    await ada.page.keyboard.press("Control+z")
+    await until("it is still there", ben.note, lambda note: "Water" not in note)
+    assert (await ben.note()).startswith("To do. ")
+    await company.agree()
+
+
 async def test_the_caret_stays_at_its_word_while_another_writes_before_it(company: Company) -> None:
     ada, ben = await two(company)
     title = ben.widget("climate").get_by_test_id("widget-title")
@@ -134,6 +149,8 @@ async def test_what_two_did_without_a_network_is_merged(company: Company) -> Non
     await ben.write("harvest", len("Harvest"), " so far")
     await ada.count("seedlings", 5)
     await ben.count("seedlings", -2)
+    await ada.write_note("From Ada. ")
+    await ben.write_note("From Ben. ")
     await ben.drag("water", -6, 7)
     for person, title in ((ada, "Our Harvest by bed"), (ben, "Harvest so far by bed")):
         status = await person.status()
@@ -145,6 +162,8 @@ async def test_what_two_did_without_a_network_is_merged(company: Company) -> Non
     board = {widget["id"]: widget for widget in await company.agree()}
     assert board["harvest"]["title"] == "Our Harvest so far by bed"
     assert board["seedlings"]["value"] == 286 + 5 - 2
+    assert "From Ada. " in board["plan"]["value"]
+    assert "From Ben. " in board["plan"]["value"]
     assert (board["water"]["x"], board["water"]["y"]) == (12, 7)
 
 
@@ -153,6 +172,7 @@ async def test_what_was_done_offline_outlives_the_tab(company: Company) -> None:
     await ada.switch_network()
     await ada.write("climate", 0, "Warm ")
     await ada.count("seedlings", 3)
+    await ada.write_note("Kept for later. ")
     was = ada.user_id
     await ada.close()
     await ben.write("climate", 0, "Very ")
@@ -161,6 +181,7 @@ async def test_what_was_done_offline_outlives_the_tab(company: Company) -> None:
     board = {widget["id"]: widget for widget in await company.agree()}
     assert sorted(board["climate"]["title"].split()) == ["Greenhouse", "Very", "Warm", "temperature"]
     assert board["seedlings"]["value"] == 286 + 3
+    assert board["plan"]["value"].count("Kept for later. ") == 1
     # Nothing comes twice, however often the page is opened.
     await ada.page.reload()
     assert {widget["id"]: widget for widget in await company.agree()} == board

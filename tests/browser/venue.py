@@ -19,7 +19,7 @@ from tests.redis_servers import VALKEY, start_server
 
 from fastcollab import Config
 from fastcollab.client import CollaborativeClient
-from fastcollab.demo.content import DASHBOARD, first_content
+from fastcollab.demo.content import DASHBOARD, PLAN, first_content
 from fastcollab.demo.crowd import Crowd
 from fastcollab.demo.people import Persona, persona
 from fastcollab.demo.site import BUILT, Site, origins
@@ -61,24 +61,35 @@ class Venue:
         )
 
     async def content(self, gateway: int) -> Any:
-        """The dashboard's document, as that gateway gives it to somebody new."""
+        """The dashboard's document, as that gateway gives it to somebody new, with the `content` of each note in it."""
         async with self._witness(gateway) as client:
-            return (await client.join_room(DASHBOARD, "json1")).document.content
+            dashboard = (await client.join_room(DASHBOARD, "json1")).document.content
+            widgets = []
+            for widget in dashboard["widgets"]:
+                note = await client.join_room(widget["room"], "text") if "room" in widget else None
+                widgets.append({**widget, "content": note.document.content} if note else widget)
+            return {**dashboard, "widgets": widgets}
 
     async def furnish(self) -> None:
-        """Puts the document to what the dashboard begins with, whatever it was."""
-        begun = await first_content(DASHBOARD, "json1")
-        assert begun is not None
+        """Puts the documents to what they begin with, whatever they were."""
         async with self._witness(0) as client:
             room = await client.join_room(DASHBOARD, "json1")
             removal = {} if room.document.content is None else {"r": True}
-            await room.submit([{**removal, "i": begun.content}])
+            await room.submit([{**removal, "i": await _beginning(DASHBOARD, "json1")}])
+            note = await client.join_room(PLAN, "text")
+            await note.submit([await _beginning(PLAN, "text"), {"d": len(note.text)}])
 
     @asynccontextmanager
     async def _witness(self, gateway: int) -> AsyncIterator[CollaborativeClient]:
         token = sign_token(self._config, "witness")
         async with CollaborativeClient(self.gateways[gateway].url, token) as client:
             yield client
+
+
+async def _beginning(room_id: str, document_type: str) -> Any:
+    begun = await first_content(room_id, document_type)
+    assert begun is not None
+    return begun.content
 
 
 def _config() -> Config:
