@@ -81,9 +81,13 @@ export class QuillCarets {
     range.setStart(from, fromOffset);
     range.setEnd(to, toOffset);
     const origin = this.#quill.container.getBoundingClientRect();
-    return Array.from(range.getClientRects(), ({ left, top, width, height }) => {
-      return { left: left - origin.left, top: top - origin.top, width, height };
-    });
+    // What has a format of its own is told of twice, as an element and as its text.
+    const boxes = new Map<string, Box>();
+    for (const { left, top, width, height } of range.getClientRects()) {
+      const box = { left: left - origin.left, top: top - origin.top, width, height };
+      boxes.set(JSON.stringify(box), box);
+    }
+    return [...boxes.values()];
   }
 
   /** What is shown may lag behind what is selected, until the next drawing. */
