@@ -48,6 +48,7 @@ MessageId = Annotated[str, Meta(pattern=_UUID4_PATTERN)]
 RoomId = Annotated[str, Meta(min_length=1, max_length=128, pattern=_NAME_PATTERN)]
 UserId = Annotated[str, Meta(min_length=1, max_length=128, pattern=_NAME_PATTERN)]
 Color = Annotated[str, Meta(max_length=80, pattern=_COLOR_PATTERN)]
+Checksum = Annotated[str, Meta(pattern=_CHECKSUM_PATTERN)]
 DisplayName = Annotated[str, Meta(max_length=128)]
 Token = Annotated[str, Meta(max_length=16_384)]
 ShortText = Annotated[str, Meta(max_length=128)]
@@ -162,7 +163,7 @@ class PresenceChange(_Inbound, tag="presence_update", frozen=True):
 class OperationPayload(_Payload, frozen=True):
     operation: Any
     version: Version
-    checksum: Annotated[str, Meta(pattern=_CHECKSUM_PATTERN)] | None = None
+    checksum: Checksum | None = None
 
 
 class Operation(_Inbound, tag="operation", frozen=True):

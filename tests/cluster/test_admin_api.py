@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from tests.cluster.spread import Spread
 from tests.server.admin_client import WITH_API, Api
 from tests.server.clients import Clients, StartGateway
 from tests.server.receiver import eventually
+
+from fastcollab.messages import new_id
 
 
 async def start(start_gateway: StartGateway) -> Spread:
@@ -43,3 +47,46 @@ async def test_any_node_tells_of_all(start_gateway: StartGateway, clients: Clien
         await bob.close()
         await other.stop()
         assert len((await first.get("/nodes"))["nodes"]) == 1
+
+
+async def test_what_is_done_at_one_node_reaches_all(start_gateway: StartGateway, clients: Clients) -> None:
+    """Also where the room is not open at the node that is asked."""
+    one, other = (await start(start_gateway)).gateways
+    ada = await clients.enter(other, "ada", "r")
+    async with Api(one) as api:
+        for version in range(3):
+            body = {"id": new_id(), "userId": "robot", "operation": ["x"], "version": version}
+            assert await api.ask("POST", "/rooms/r/operations", body) == (200, {"version": version + 1})
+            # Told at once, and not found some time later.
+            told = (await ada.expect("operation_broadcast", within=2)).payload
+            assert (told["userId"], told["transformedVersion"]) == ("robot", version + 1)
+        assert one.room_count == 0
+        for target in ({}, {"targetUserId": "ada"}):
+            assert await api.ask("POST", "/rooms/r/events", {"name": "e", "data": 1, **target}) == (202, None)
+            told = (await ada.expect("event")).payload
+            assert (told["name"], told["userId"], told["data"]) == ("e", "service", 1)
+        body = {"permission": "read", "seconds": 60}
+        assert await api.ask("PUT", "/rooms/r/permissions/ada", body) == (202, None)
+        assert (await ada.expect("permission_changed")).payload["permission"] == "read"
+        raw = await clients.raw(other, "bob", "r")
+        assert await api.ask("DELETE", "/rooms/r/document") == (204, None)
+        await raw.refused(3002)
+        await ada.refused(3002)
+        assert (await api.get("/rooms/r/document"))["data"] == ""
+        assert await api.ask("POST", "/users/ada/disconnect", {}) == (202, None)
+        assert await ada.closed() == 4506
+
+
+async def test_both_nodes_may_be_asked_the_same(start_gateway: StartGateway) -> None:
+    one, other = (await start(start_gateway)).gateways
+    async with Api(one) as first, Api(other) as second:
+        bodies = [
+            {"id": new_id(), "userId": "robot", "operation": ["x"], "version": 0, "documentType": "text"}
+            for _ in range(10)
+        ]
+        answers = await asyncio.gather(
+            *(api.ask("POST", "/rooms/r/operations", body) for body in bodies for api in (first, second))
+        )
+        assert answers[::2] == answers[1::2]
+        assert sorted(answer["version"] for _, answer in answers[::2]) == [*range(1, 11)]
+        assert (await first.get("/rooms/r/document"))["data"] == "x" * 10

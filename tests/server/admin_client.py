@@ -46,6 +46,12 @@ class Api:
             is_json = response.content_type in ("application/json", "application/problem+json")
             return response.status, await response.json(content_type=None) if is_json else None
 
+    async def send(self, method: str, path: str, body: bytes, kind: str) -> int:
+        """What is answered to these bytes."""
+        options = {"data": body, "headers": {"Content-Type": kind}}
+        async with self._http.request(method, f"{self._base}{path}", **options) as response:
+            return response.status
+
     async def get(self, path: str, **query: Any) -> Any:
         """What is there."""
         status, answer = await self.ask("GET", path, **query)

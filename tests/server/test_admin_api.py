@@ -36,13 +36,14 @@ def paths() -> list[tuple[str, str]]:
 async def test_a_wrong_key_gets_nothing_anywhere(start_gateway: StartGateway, key: str | None) -> None:
     """Not even what is wrong with a request, or whether there is such a thing."""
     gateway = await start_gateway(WITH_API)
-    said = set()
     async with Api(gateway, key) as api:
-        for method, path in paths()[:20]:
+        _, wanted = await api.ask("GET", "/rooms")
+        for method, path in paths():
             status, problem = await api.ask(method, path, {"no": "sense"} if method != "GET" else None)
-            assert status == 401, (method, path)
-            said.add(str(problem))
-    assert len(said) == 1
+            # That there were too many in this second is all that may be told besides.
+            assert status in (401, 429), (method, path)
+            if status == 401:
+                assert problem == wanted
 
 
 async def test_guesses_are_bounded_and_keep_nobody_out(gateway: Gateway, api: Api) -> None:

@@ -13,7 +13,7 @@ less often the store has to be asked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastcollab.core.document import Author, Committed, Document, Submission
@@ -23,10 +23,21 @@ if TYPE_CHECKING:
     from fastcollab.core.session import Session
 
 
+class Errand:
+    """The sender of an operation that comes from the server's side and by no connection. `answered` is for whoever
+    carries out :class:`~fastcollab.core.effects.Answer`.
+    """
+
+    __slots__ = ("answered",)
+
+    def __init__(self, answered: Callable[[int | ProtocolError], None]) -> None:
+        self.answered = answered
+
+
 class Refusal(NamedTuple):
     """An operation that the document has refused. It may have been committed so long ago that only the store knows."""
 
-    session: Session | None
+    sender: Session | Errand
     submission: Submission
     error: ProtocolError
 
@@ -34,21 +45,21 @@ class Refusal(NamedTuple):
 class Outcome(NamedTuple):
     """What became of an operation: its version, and, unless it is a repetition, what was committed."""
 
-    session: Session | None
+    sender: Session | Errand
     submission: Submission
     version: int
     committed: Committed | None
 
 
 class CommitQueue:
-    """The operations of one room that are not committed yet; those without a session were made here."""
+    """The operations of one room that are not committed yet."""
 
     def __init__(self, document: Document, max_bytes: int) -> None:
         self.document = document
         self._max_bytes = max_bytes
-        self._waiting: list[tuple[Session | None, Submission]] = []
+        self._waiting: list[tuple[Session | Errand, Submission]] = []
         self._waiting_bytes = 0
-        self._batch: list[tuple[Session | None, Submission, int]] = []
+        self._batch: list[tuple[Session | Errand, Submission, int]] = []
         self._refused: list[Refusal] = []
 
     def __len__(self) -> int:
@@ -70,11 +81,11 @@ class CommitQueue:
         """The newest version that one of those who wait was written against; 0: nobody waits."""
         return max((submission.version for _, submission in self._waiting), default=0)
 
-    def add(self, session: Session | None, submission: Submission) -> None:
+    def add(self, sender: Session | Errand, submission: Submission) -> None:
         """Raises :class:`ServiceUnavailable` if too many wait, and then nothing was taken."""
         if self._waiting and self._waiting_bytes + submission.size > self._max_bytes:
             raise ServiceUnavailable("too many operations wait to be stored", retryAfterMs=1_000)
-        self._waiting.append((session, submission))
+        self._waiting.append((sender, submission))
         self._waiting_bytes += submission.size
 
     def stage(self, unix: int) -> list[Refusal]:
@@ -84,18 +95,18 @@ class CommitQueue:
         assert not self._batch, "one batch at a time"
         refusals = []
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        for session, submission in waiting:
+        for sender, submission in waiting:
             try:
                 version = self.document.stage(submission, unix)
             except ProtocolError as error:
-                refusals.append(Refusal(session, submission, error))
+                refusals.append(Refusal(sender, submission, error))
             except Exception as fault:
                 # A document type of the user's own may have faults; they must not take other operations with them.
                 failure = InternalError("the gateway failed to carry this out")
                 failure.__cause__ = fault
-                refusals.append(Refusal(session, submission, failure))
+                refusals.append(Refusal(sender, submission, failure))
             else:
-                self._batch.append((session, submission, version))
+                self._batch.append((sender, submission, version))
         self._refused = refusals
         return refusals
 
@@ -109,24 +120,24 @@ class CommitQueue:
         committed = iter(self.document.commit())
         batch, self._batch = self._batch, []
         outcomes = []
-        for session, submission, version in batch:
+        for sender, submission, version in batch:
             # The first with a version is the one that made it, and others with the same are repetitions.
             entry = None
             if version == next_version:
                 entry = next(committed)
                 next_version += 1
-            outcomes.append(Outcome(session, submission, version, entry))
+            outcomes.append(Outcome(sender, submission, version, entry))
         return outcomes
 
     def restage(self, results: Mapping[Author, int]) -> None:
         """The batch could not be stored since some of it has been before, as `results` say: has it wait again."""
         self.document.abandon()
         self.document.recognise(results)
-        self._waiting[:0] = [(session, submission) for session, submission, _ in self._batch]
+        self._waiting[:0] = [(sender, submission) for sender, submission, _ in self._batch]
         self._waiting_bytes += sum(submission.size for _, submission, _ in self._batch)
         self._batch = []
 
-    def fail(self) -> list[tuple[Session | None, Submission]]:
+    def fail(self) -> list[tuple[Session | Errand, Submission]]:
         """The store cannot be used: the batch and those who wait are as if they had never come. Returns them."""
         self.restage({})
         failed, self._waiting, self._waiting_bytes = self._waiting, [], 0

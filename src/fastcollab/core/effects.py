@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastcollab.core.notices import Notice
-from fastcollab.errors import CloseCode
+from fastcollab.errors import CloseCode, ProtocolError
 from fastcollab.messages import Connect, JoinRoom, PastMessage, RefreshToken, ServerPayload
 
 if TYPE_CHECKING:
+    from fastcollab.core.commits import Errand
     from fastcollab.core.presence import Participant
     from fastcollab.core.room import Room
     from fastcollab.core.session import Session
@@ -27,6 +28,13 @@ class Send(NamedTuple):
     recipients: Sequence[Session]
     payload: ServerPayload
     room_id: str | None = None
+
+
+class Answer(NamedTuple):
+    """Tell whoever waits for the errand what became of its operation: a version, or the error that refused it."""
+
+    errand: Errand
+    result: int | ProtocolError
 
 
 class Close(NamedTuple):
@@ -128,6 +136,7 @@ class Activated(NamedTuple):
 
 Effect = (
     Send
+    | Answer
     | Close
     | Verify
     | Validate

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UNSET
 
 from fastcollab import _binary, messages
-from fastcollab.core.commits import CommitQueue, Refusal
+from fastcollab.core.commits import CommitQueue, Errand, Refusal
 from fastcollab.core.display import display_text
 from fastcollab.core.document import Author, Committed, Document, Submission
-from fastcollab.core.effects import Commit, Effect, Entered, Flush, Left, Placed, Relay, Send, Wake
+from fastcollab.core.effects import Answer, Commit, Effect, Entered, Flush, Left, Placed, Relay, Send, Wake
 from fastcollab.core.instant import Instant
 from fastcollab.core.limits import SECOND
 from fastcollab.core.notices import Announced, Joined, Showed
@@ -108,7 +108,7 @@ class Room:
         room's own limit, if it has one (R9).
         """
         permission.require(Permission.READ, "joining the room")
-        self._check_document_type(request.document_type)
+        self.check_document_type(request.document_type)
         user_id = session.identity.user_id
         limit = self.limit(max_participants)
         if user_id not in self.participants and len(self.participants) >= limit:
@@ -178,7 +178,8 @@ class Room:
                 effects.append(Wake(self, self._away_until(participant)))
         return effects
 
-    def _check_document_type(self, asked: str | None) -> None:
+    def check_document_type(self, asked: str | None) -> None:
+        """Raises :class:`InvalidMessage` if another type is asked for than the document has."""
         if asked is not None and asked != self.document.type.name:
             raise InvalidMessage(
                 f"the room's document is of type {self.document.type.name!r}",
@@ -426,13 +427,12 @@ class Room:
     def committed(self) -> list[Effect]:
         """The batch is stored: acknowledges each operation, and tells the others (OT3)."""
         effects: list[Effect] = []
-        for session, submission, version, entry in self.commits.commit():
+        for sender, submission, version, entry in self.commits.commit():
             if entry is not None:
-                others = [member for member in self.members if member is not session or submission.made_here]
+                others = [member for member in self.members if member is not sender or submission.made_here]
                 if others:
                     effects.append(Send(others, broadcast(entry), self.id))
-            if session is not None:
-                effects.append(Send([session], messages.Ack(submission.message_id, version), self.id))
+            effects.append(self._answer(sender, submission, version))
         if self.document.version - self._selections_version >= _SELECTIONS_MOVED_EVERY:
             self._selections_version = self.document.version
             for participant in self.participants.values():
@@ -445,25 +445,24 @@ class Room:
         """
         self.commits.refused()
         effects: list[Effect] = []
-        for session, submission, error in refusals:
-            if session is None:
-                continue
-            version = results.get(submission.author)
-            answer: messages.ServerPayload = (
-                messages.ErrorSent.of(error, submission.message_id)
-                if version is None
-                else messages.Ack(submission.message_id, version)
-            )
-            effects.append(Send([session], answer, self.id))
+        for sender, submission, error in refusals:
+            effects.append(self._answer(sender, submission, results.get(submission.author, error)))
         return effects
 
     def failed(self, error: ProtocolError) -> list[Effect]:
         """The batch could not be stored: tells its senders."""
-        return [
-            Send([session], messages.ErrorSent.of(error, submission.message_id), self.id)
-            for session, submission in self.commits.fail()
-            if session is not None
-        ]
+        return [self._answer(sender, submission, error) for sender, submission in self.commits.fail()]
+
+    def _answer(self, sender: Session | Errand, submission: Submission, result: int | ProtocolError) -> Effect:
+        """Tells the sender what became of an operation: its version, or why it was refused."""
+        if isinstance(sender, Errand):
+            return Answer(sender, result)
+        payload: messages.ServerPayload = (
+            messages.Ack(submission.message_id, result)
+            if isinstance(result, int)
+            else messages.ErrorSent.of(result, submission.message_id)
+        )
+        return Send([sender], payload, self.id)
 
     def followed(self, entries: Iterable[Committed]) -> list[Effect]:
         """Another process has committed operations to the document, which has them now: tells the members."""

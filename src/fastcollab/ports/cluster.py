@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from fastcollab.core.permissions import Permission
 from fastcollab.core.roster import Person, RosterEntry
 
 
@@ -181,13 +182,25 @@ class Disconnect(msgspec.Struct, frozen=True, tag="disconnect", rename="camel"):
     reason: str
 
 
+class Permit(msgspec.Struct, frozen=True, tag="permit", rename="camel"):
+    """A user has this permission in a room, whatever else says so, until that Unix time in ms."""
+
+    room_id: str
+    user_id: str
+    permission: Permission
+    until: int
+
+
+Order = Disconnect | Permit
+
+
 class Orders(Protocol):
     """What every node is to do."""
 
-    async def give(self, order: Disconnect) -> None:
+    async def give(self, order: Order) -> None:
         """Reaches all nodes that live, this one included, once; those that cannot be reached now when they can be."""
         ...
 
-    def subscribe(self, told: Callable[[Disconnect], None]) -> Callable[[], None]:
+    def subscribe(self, told: Callable[[Order], None]) -> Callable[[], None]:
         """Has `told` called with each order; to call what is returned ends that."""
         ...

@@ -44,7 +44,7 @@ from fastcollab.engines import ClusterPorts
 from fastcollab.errors import CloseCode, FastcollabError, VersionMismatch
 from fastcollab.logs import get_logger
 from fastcollab.messages import PresenceData
-from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved, NodeInfo, Roster
+from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved, NodeInfo, Order, Roster
 from fastcollab.server._fanout import Channel, FlushPacer
 from fastcollab.server._pump import Pump
 from fastcollab.server._relay import Relay, RoomRelay
@@ -64,7 +64,9 @@ _HEARD_ON = 10.0
 
 @dataclass(slots=True)
 class _Shared:
-    """A room that is open here. `nodes` are those with participants in it."""
+    """A room that is open here. `nodes` are those with participants in it, as far as they are known; `read`: the roster
+    has been read since the room was opened.
+    """
 
     room: Room
     relay: RoomRelay
@@ -72,10 +74,13 @@ class _Shared:
     local: set[Participant] = field(default_factory=set)
     remote: set[Participant] = field(default_factory=set)
     nodes: set[str] = field(default_factory=set)
+    read: bool = False
 
 
 class Cluster:
-    """`carry_out` takes the effects of what other nodes tell; `disconnect` ends the connections that are meant."""
+    """`carry_out` takes the effects of what other nodes tell; `obey` does what all nodes are to do; `describe` says
+    what others are to know of this node.
+    """
 
     def __init__(
         self,
@@ -87,7 +92,7 @@ class Cluster:
         *,
         carry_out: Callable[[list[Effect]], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
-        disconnect: Callable[[Disconnect], None],
+        obey: Callable[[Order], None],
         describe: Callable[[], NodeInfo],
     ) -> None:
         self._ports = ports
@@ -98,7 +103,7 @@ class Cluster:
         self._describe = describe
         self._here = ports.nodes.here
         self._ended = False
-        self._unsubscribe = [ports.orders.subscribe(disconnect), ports.rosters.subscribe(self._forgotten)]
+        self._unsubscribe = [ports.orders.subscribe(obey), ports.rosters.subscribe(self._forgotten)]
         self._alive: frozenset[str] = frozenset()
         self._rooms: dict[str, _Shared] = {}
         #: Of rooms whose roster was not whole when it was read, when it is read again.
@@ -187,6 +192,18 @@ class Cluster:
         """How many users take part in each of these rooms."""
         return await self._ports.rosters.sizes(room_ids)
 
+    async def give(self, order: Order) -> None:
+        """Has all nodes do this, this one included."""
+        await self._ports.orders.give(order)
+
+    def announce(self, notice: Announced) -> None:
+        """Tells the other nodes of an event in a room, whether that is open here or not."""
+        self._tell(notice)
+
+    def deleted(self, room_id: str) -> None:
+        """The room's document was deleted: those that have it open are to read it again."""
+        self._tell(Entries(room_id, "", 0))
+
     # --- called by rooms and their shell ------------------------------------------------------------------------------
 
     async def opening(self, room_id: str) -> None:
@@ -225,7 +242,7 @@ class Cluster:
 
     async def disconnect(self, kind: Literal["user", "connection"], subject: str, code: CloseCode, reason: str) -> None:
         """Has the connections of a user closed, or one, by its id, at whichever node they are."""
-        await self._ports.orders.give(Disconnect(kind, subject, code, reason))
+        await self.give(Disconnect(kind, subject, code, reason))
 
     def settle(self, room: Room, user_id: str) -> None:
         """Whether the user takes part here may be otherwise than it was entered."""
@@ -275,7 +292,7 @@ class Cluster:
     def committed(self, room: Room, mark: str, entries: Sequence[Committed]) -> None:
         """The operations, which follow the one with this mark, were committed here."""
         shared = self._rooms.get(room.id)
-        if shared is None or not shared.nodes:
+        if shared is None or (shared.read and not shared.nodes):
             return
         if sum(entry.size for entry in entries) > _LARGEST_TOLD:
             self._tell(Entries(room.id, room.document.epoch, entries[-1].version))
@@ -377,6 +394,7 @@ class Cluster:
         if roster is None or (shared := self._rooms.get(room_id)) is None:
             return
         whole = not roster.settled_in
+        shared.read = shared.read or whole
         entries = elsewhere.followed(roster.entries, told)
         self._carry_out(elsewhere.reconciled(shared.room, entries, self._here, instant(), whole=whole))
         if not (whole or room_id in self._unsettled or self._ended):

@@ -18,10 +18,11 @@ from typing import Any
 
 from msgspec import Raw
 
-from fastcollab import _binary, messages, ot
+from fastcollab import _binary, messages
 from fastcollab.core.departures import Departures
 from fastcollab.core.effects import (
     Activated,
+    Answer,
     Close,
     Commit,
     Effect,
@@ -54,7 +55,7 @@ from fastcollab.errors import (
     ServiceUnavailable,
 )
 from fastcollab.logs import get_logger
-from fastcollab.ports import ConnectionRegistry, Disconnect, LogMoved
+from fastcollab.ports import ConnectionRegistry, Disconnect, LogMoved, Order, Permit
 from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
 from fastcollab.server._listener import Connection, deliver
 from fastcollab.server._outbox import Cork
@@ -66,7 +67,7 @@ from fastcollab.server.committer import Committer
 from fastcollab.server.documents import Documents
 from fastcollab.server.past import look_back
 from fastcollab.server.profiles import Profiles
-from fastcollab.server.rooms import Rooms
+from fastcollab.server.rooms import Rooms, check_document_type
 from fastcollab.server.validation import Validation
 
 log = get_logger(__name__)
@@ -116,7 +117,7 @@ class Dispatcher:
         self._guard = guard
         self._rates = UserRates(settings.limits, guard)
         self._access = access
-        self._default_document_type = default_document_type
+        self.default_document_type = default_document_type
         self._cork = cork
         self._run = run
         self._grace_period = grace_period
@@ -368,10 +369,8 @@ class Dispatcher:
         request = message.payload
         grant = await self._access.grant(session.identity, request.room_id)
         grant.permission.require(Permission.READ, "joining the room")
-        document_type = request.document_type or self._default_document_type
-        if document_type not in ot.types:
-            known = ", ".join(sorted(ot.types))
-            raise InvalidMessage(f"the document types are: {known}", path="payload.documentType")
+        document_type = request.document_type or self.default_document_type
+        check_document_type(document_type, "payload.documentType")
         room = None
         await self._count_room(session, request.room_id)
         try:
@@ -411,7 +410,18 @@ class Dispatcher:
         if self.draining:
             raise ServiceUnavailable("the gateway is stopping", retryAfterMs=1_000)
 
-    def disconnect(self, order: Disconnect) -> None:
+    def obey(self, order: Order) -> None:
+        """Does here what all nodes are to do."""
+        match order:
+            case Disconnect():
+                self._disconnect(order)
+            case Permit(room_id, user_id):
+                self._access.permit(order)
+                for connection in list(self.connections.values()):
+                    if connection.session.is_of(user_id) and room_id in connection.session.rooms:
+                        self.validation.begin(connection.session)
+
+    def _disconnect(self, order: Disconnect) -> None:
         """Closes the connections here that are meant."""
         if order.kind == "connection":
             meant = [self.connections.get(order.subject)]
@@ -438,6 +448,8 @@ class Dispatcher:
             match effect:
                 case Send(recipients, payload, room_id):
                     self._send(recipients, payload, room_id)
+                case Answer(errand, result):
+                    errand.answered(result)
                 case Commit(room):
                     self.committer.commit(room)
                 case LookBack(session, room, message):

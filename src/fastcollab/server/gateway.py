@@ -50,6 +50,7 @@ from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.drain import Deadline, return_time
 from fastcollab.server.entrance import Entrance
+from fastcollab.server.errands import Errands
 from fastcollab.server.operations import OperationsPort
 from fastcollab.server.revoker import Revoker
 from fastcollab.server.rooms import Rooms
@@ -228,7 +229,7 @@ class Gateway:
                 dispatcher.committer,
                 carry_out=dispatcher.carry_out,
                 run=self._tasks.run,
-                disconnect=dispatcher.disconnect,
+                obey=dispatcher.obey,
                 describe=self.describe,
             )
         dispatcher.rooms = Rooms(
@@ -272,7 +273,8 @@ class Gateway:
             if self._cluster is not None:
                 await self._cluster.start()
             if config.ops.port is not None:
-                desk = Desk(dispatcher, self._cluster, self.describe)
+                errands = Errands(dispatcher, self._cluster)
+                desk = Desk(dispatcher, self._cluster, self._revoker, errands, self.describe)
                 operations = OperationsPort(config.ops, faults=lambda: self.faults, parts=admin_api(config, desk))
                 await operations.start()
                 self._operations = operations
@@ -481,7 +483,7 @@ class Gateway:
 
     async def _disconnect(self, kind: Literal["user", "connection"], subject: str, reason: str) -> None:
         if self._cluster is None:
-            self._dispatcher.disconnect(Disconnect(kind, subject, CloseCode.DISCONNECTED, reason))
+            self._dispatcher.obey(Disconnect(kind, subject, CloseCode.DISCONNECTED, reason))
         else:
             await self._cluster.disconnect(kind, subject, CloseCode.DISCONNECTED, reason)
 

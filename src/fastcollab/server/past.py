@@ -60,22 +60,24 @@ def history_page(entries: Sequence[Committed]) -> list[messages.PastOperation]:
 
 async def _restore(documents: Documents, session: Session, room: Room, message: messages.Restore) -> list[Effect]:
     _require_writer(session, room)
-    operation, version = await documents.restoring(room.id, room.document, message.payload.version)
-    if version == message.payload.version:
+    identity, version = session.identity, message.payload.version
+    author = identity.user_id, identity.numeric_id, message.id
+    if (submission := await restoration(documents, room, version, *author)) is None:
         return [Send([session], messages.Ack(message.id, version), room.id)]
     _require_writer(session, room)  # it may have left, or lost the right to write, meanwhile
-    identity = session.identity
-    submission = Submission(
-        identity.user_id,
-        identity.numeric_id,
-        message.id,
-        operation,
-        version,
-        len(orjson.dumps(operation)),
-        made_here=True,
-    )
     room.commits.add(session, submission)
     return [Commit(room)]
+
+
+async def restoration(
+    documents: Documents, room: Room, version: int, user_id: str, numeric_id: int, message_id: str
+) -> Submission | None:
+    """What brings the room's document back to a version, by this author; None: it is as it was then."""
+    operation, written_against = await documents.restoring(room.id, room.document, version)
+    if written_against == version:
+        return None
+    size = len(orjson.dumps(operation))
+    return Submission(user_id, numeric_id, message_id, operation, written_against, size, made_here=True)
 
 
 def _require_writer(session: Session, room: Room) -> None:

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
 
+from fastcollab import ot
 from fastcollab.core.document import Document
 from fastcollab.core.effects import Effect
 from fastcollab.core.room import Room, RoomSettings
+from fastcollab.errors import InvalidMessage
 from fastcollab.server._fanout import Channel, FlushPacer, Member
 from fastcollab.server._pump import Pump
 from fastcollab.server.clock import instant
@@ -196,3 +198,9 @@ class Rooms:
             self._last_handle = self._last_handle % (_HANDLES - 1) + 1
             if self._last_handle not in in_use:
                 return self._last_handle
+
+
+def check_document_type(name: str, path: str) -> None:
+    """Raises :class:`InvalidMessage` if there is no such document type; `path` is where it was named."""
+    if name not in ot.types:
+        raise InvalidMessage(f"the document types are: {', '.join(sorted(ot.types))}", path=path)

@@ -21,7 +21,7 @@ from fastcollab.engines.redis.incarnations import Incarnation
 from fastcollab.engines.redis.servers import Lane, Servers
 from fastcollab.errors import ServiceUnavailable
 from fastcollab.logs import get_logger
-from fastcollab.ports import Disconnect
+from fastcollab.ports import Disconnect, Order, Permit
 
 log = get_logger(__name__)
 
@@ -45,7 +45,7 @@ class _Revoke(msgspec.Struct, frozen=True, tag="revoke", rename="camel"):
     until: int | None
 
 
-_order = msgspec.json.Decoder(Disconnect | _Revoke)
+_order = msgspec.json.Decoder(Disconnect | Permit | _Revoke)
 
 
 class RedisOrders:
@@ -58,7 +58,7 @@ class RedisOrders:
         self._heard = b"0-0"
         # Milliseconds for which the server waits for an order before it says that there is none.
         self._wait = max(1, int(servers.timeout * 500))
-        self._told: list[Callable[[Disconnect], None]] = []
+        self._told: list[Callable[[Order], None]] = []
         self._told_revocations: list[Callable[[Revocation], object]] = []
         self._listening: asyncio.Task[None] | None = None
 
@@ -73,10 +73,10 @@ class RedisOrders:
             with suppress(asyncio.CancelledError):
                 await self._listening
 
-    async def give(self, order: Disconnect) -> None:
+    async def give(self, order: Order) -> None:
         await self._add(order)
 
-    def subscribe(self, told: Callable[[Disconnect], None]) -> Callable[[], None]:
+    def subscribe(self, told: Callable[[Order], None]) -> Callable[[], None]:
         self._told.append(told)
         return partial(self._told.remove, told)
 
@@ -88,7 +88,7 @@ class RedisOrders:
         """Has `told` called with each revocation that another node has made."""
         self._told_revocations.append(told)
 
-    async def _add(self, order: Disconnect | _Revoke) -> None:
+    async def _add(self, order: Order | _Revoke) -> None:
         encoded = msgspec.json.encode(order)
         await self._servers.call(self._stream, "XADD", self._stream, "MAXLEN", "~", _LENGTH, "*", "order", encoded)
 
@@ -128,7 +128,7 @@ class RedisOrders:
             log.warning("an order is none that this version knows", order=encoded.decode(errors="replace"))
             return
         told: Sequence[Callable[[Any], object]] = self._told
-        news: Disconnect | Revocation
+        news: Order | Revocation
         if isinstance(order, _Revoke):
             if order.by == self._node:
                 return

@@ -1,19 +1,21 @@
-"""Connections of this node."""
+"""Connections: those of this node told, and those of all nodes ended."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
 from fastcollab.core.limits import SECOND
-from fastcollab.messages import RoomId, UserId
+from fastcollab.errors import CloseCode
+from fastcollab.messages import RoomId, ShortText, UserId
+from fastcollab.ports import Disconnect
 from fastcollab.server._listener import Connection
 from fastcollab.server.admin.desk import Desk, page
-from fastcollab.server.admin.endpoint import Group
-from fastcollab.server.admin.forms import After, Answer, Limit, Parameters
+from fastcollab.server.admin.endpoint import Group, Nothing
+from fastcollab.server.admin.forms import After, Answer, Limit, Parameters, Request
 from fastcollab.server.admin.problems import Refused
 from fastcollab.server.clock import instant
 
@@ -92,6 +94,66 @@ async def get_connection(desk: Desk, asked: OneConnection) -> ConnectionFound:
     if connection is None:
         raise Refused(HTTPStatus.NOT_FOUND, f"this node has no connection {asked.connection_id!r}")
     return _found(desk, connection)
+
+
+class Farewell(Request, frozen=True):
+    """`reason` is told in the close frame, as far as it fits: 123 bytes."""
+
+    reason: ShortText = ""
+
+
+class OneUser(Parameters, frozen=True):
+    user_id: UserId
+
+
+@group.add("POST", "/connections/{connectionId}/disconnect", status=HTTPStatus.ACCEPTED)
+async def disconnect(desk: Desk, asked: OneConnection, body: Farewell) -> None:
+    """Closes a connection with 4506, at whichever node it is.
+
+    Its client does not come back by itself, but may. That there is no such connection is no error.
+    """
+    await desk.give(Disconnect("connection", asked.connection_id, CloseCode.DISCONNECTED, body.reason))
+
+
+@group.add("POST", "/users/{userId}/disconnect", status=HTTPStatus.ACCEPTED)
+async def disconnect_user(desk: Desk, asked: OneUser, body: Farewell) -> None:
+    """Closes all connections of a user with 4506, at whichever nodes they are."""
+    await desk.give(Disconnect("user", asked.user_id, CloseCode.DISCONNECTED, body.reason))
+
+
+class Revocation(Request, frozen=True):
+    """Of kind token a token itself or its `jti`; of kind session the `sid` of tokens or the id of a connection; of kind
+    user the user's id.
+    """
+
+    kind: Literal["token", "session", "user"]
+    subject: Annotated[str, Meta(min_length=1, max_length=16_384)]
+
+
+class Revoked(Answer, frozen=True):
+    """How many connections of the node that answers this has ended; those of others are not counted."""
+
+    ended: int
+
+
+@group.add("POST", "/revocations", HTTPStatus.UNPROCESSABLE_ENTITY)
+async def revoke(desk: Desk, _asked: Nothing, body: Revocation) -> Revoked:
+    """Revokes a token, the tokens of a login, or all of a user's that were issued until now.
+
+    Connections with such a token end at once, at all nodes, and it is accepted nowhere again.
+    """
+    try:
+        match body.kind:
+            case "token":
+                return Revoked(await desk.revoker.revoke_token(body.subject))
+            case "session":
+                connection = desk.dispatcher.connections.get(body.subject)
+                session = None if connection is None else connection.session
+                return Revoked(await desk.revoker.revoke_session(body.subject, session))
+            case "user":
+                return Revoked(await desk.revoker.revoke_user(body.subject))
+    except ValueError as error:
+        raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
 
 
 def _found(desk: Desk, connection: Connection) -> ConnectionFound:

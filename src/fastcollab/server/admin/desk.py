@@ -10,9 +10,11 @@ from typing import TypeVar
 from fastcollab.core.room import Room
 from fastcollab.core.roster import RosterEntry
 from fastcollab.errors import RoomNotFound
-from fastcollab.ports import NodeInfo, StoredDocument
+from fastcollab.ports import NodeInfo, Order, StoredDocument
 from fastcollab.server.cluster import Cluster
 from fastcollab.server.dispatcher import Dispatcher
+from fastcollab.server.errands import Errands
+from fastcollab.server.revoker import Revoker
 
 Item = TypeVar("Item")
 
@@ -23,7 +25,16 @@ class Desk:
 
     dispatcher: Dispatcher
     cluster: Cluster | None
+    revoker: Revoker
+    errands: Errands
     describe: Callable[[], NodeInfo]
+
+    async def give(self, order: Order) -> None:
+        """Has all nodes do this; raises :class:`~fastcollab.errors.ServiceUnavailable` if they cannot be told."""
+        if self.cluster is None:
+            self.dispatcher.obey(order)
+        else:
+            await self.cluster.give(order)
 
     def room(self, room_id: str) -> Room | None:
         """The room, if it is open here."""

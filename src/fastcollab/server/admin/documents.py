@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from fastcollab.errors import VersionMismatch
-from fastcollab.messages import DocumentState, PastOperation, RoomId, Version, document_state
+from fastcollab.errors import RoomNotFound, VersionMismatch
+from fastcollab.messages import (
+    Checksum,
+    DocumentState,
+    MessageId,
+    PastOperation,
+    RoomId,
+    ShortText,
+    UserId,
+    Version,
+    document_state,
+)
 from fastcollab.server.admin.desk import Desk
 from fastcollab.server.admin.endpoint import Group
-from fastcollab.server.admin.forms import Answer, Limit, Parameters
+from fastcollab.server.admin.forms import Answer, InRoom, Limit, Parameters, Request
 from fastcollab.server.past import history_page
 
 group = Group("documents")
@@ -74,3 +84,68 @@ async def get_history(desk: Desk, asked: HistoryAsked) -> History:
     newest = max(stored.newest, asked.after + len(entries))
     reached = asked.after + len(operations)
     return History(epoch, stored.oldest, newest, operations, reached if reached < newest else UNSET)
+
+
+class Operated(Answer, frozen=True):
+    """The version that the document has after it."""
+
+    version: int
+
+
+class Operation(Request, frozen=True):
+    """`operation` is one of the document's type, written against `version` by this user; `id` is a UUID v4."""
+
+    id: MessageId
+    user_id: UserId
+    operation: Any
+    version: Version
+    checksum: Checksum | UnsetType = UNSET
+    document_type: ShortText | UnsetType = UNSET
+
+
+@group.add("POST", "/rooms/{roomId}/operations", *_NOT_THERE, HTTPStatus.UNPROCESSABLE_ENTITY)
+async def apply_operation(desk: Desk, asked: InRoom, body: Operation) -> Operated:
+    """Applies an operation from the server's side.
+
+    It is checked, transformed, stored and told to all in the room like a client's. The user need not be connected, and
+    what it may do is not asked. The same `id` of the same user again is the same operation, and is answered with its
+    version: so it can be repeated when no answer came. A room that does not exist is made only if `documentType` is
+    given.
+    """
+    version = await desk.errands.operate(
+        asked.room_id,
+        body.user_id,
+        body.id,
+        body.operation,
+        body.version,
+        checksum=body.checksum or None,
+        document_type=body.document_type or None,
+    )
+    return Operated(version)
+
+
+class Restoration(Request, frozen=True):
+    """`id` is a UUID v4, as that of an operation."""
+
+    id: MessageId
+    user_id: UserId
+    version: Version
+
+
+@group.add("POST", "/rooms/{roomId}/restore", *_NOT_THERE)
+async def restore_version(desk: Desk, asked: InRoom, body: Restoration) -> Operated:
+    """Brings a document back to what it was at an earlier version.
+
+    That is an operation of this user's, which undoes what was done since; the history stays.
+    """
+    return Operated(await desk.errands.restore(asked.room_id, body.user_id, body.id, body.version))
+
+
+@group.add("DELETE", "/rooms/{roomId}/document", HTTPStatus.NOT_FOUND, status=HTTPStatus.NO_CONTENT)
+async def delete_document(desk: Desk, asked: InRoom) -> None:
+    """Deletes a document with its past.
+
+    Whoever has it open is told that it was made anew (3002), and finds what a new room begins with.
+    """
+    if not await desk.errands.delete(asked.room_id):
+        raise RoomNotFound(f"there is no room {asked.room_id!r}", roomId=asked.room_id)

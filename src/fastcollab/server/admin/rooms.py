@@ -8,10 +8,14 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from fastcollab.ports import DocumentSummary
+from fastcollab.core.permissions import Permission
+from fastcollab.messages import RoomId, UserId
+from fastcollab.ports import DocumentSummary, Permit
 from fastcollab.server.admin.desk import Desk, page
 from fastcollab.server.admin.endpoint import Group
-from fastcollab.server.admin.forms import After, Answer, InRoom, Limit, Parameters
+from fastcollab.server.admin.forms import After, Answer, InRoom, Limit, Parameters, Request
+from fastcollab.server.admin.problems import Refused
+from fastcollab.server.clock import unix_ms
 
 group = Group("rooms")
 
@@ -160,3 +164,51 @@ async def list_participants(desk: Desk, asked: InRoom) -> Participants:
             )
         )
     return Participants(sorted(found, key=lambda participant: participant.user_id))
+
+
+class Event(Request, frozen=True):
+    """`userId` is whom it comes from, by default service; `targetUserId` the only one who is told."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=128)]
+    data: Any = UNSET
+    user_id: UserId = "service"
+    target_user_id: UserId | UnsetType = UNSET
+
+
+@group.add(
+    "POST", "/rooms/{roomId}/events", HTTPStatus.NOT_FOUND, HTTPStatus.UNPROCESSABLE_ENTITY, status=HTTPStatus.ACCEPTED
+)
+async def publish_event(desk: Desk, asked: InRoom, body: Event) -> None:
+    """Tells an event to all in a room, or to one user there, through whichever node.
+
+    At most once: who is away is not told later. One for a user who is not in the room is refused.
+    """
+    target = body.target_user_id or None
+    if target is not None:
+        present = {entry.person.user_id for entry in await desk.roster(asked.room_id)}
+        if target not in present:
+            raise Refused(HTTPStatus.NOT_FOUND, f"{target!r} is not in the room")
+    await desk.errands.announce(asked.room_id, body.user_id, body.name, body.data, target)
+
+
+class UserInRoom(Parameters, frozen=True):
+    room_id: RoomId
+    user_id: UserId
+
+
+class PermissionGiven(Request, frozen=True):
+    """`seconds` is for how long it holds."""
+
+    permission: Literal["none", "read", "write", "admin"]
+    seconds: Annotated[int, Meta(ge=1, le=86_400)]
+
+
+@group.add("PUT", "/rooms/{roomId}/permissions/{userId}", status=HTTPStatus.ACCEPTED)
+async def set_permission(desk: Desk, asked: UserInRoom, body: PermissionGiven) -> None:
+    """Says what a user may do in a room for a while, whatever tokens and the back end say.
+
+    It takes effect on open connections at once, and on those that come to the nodes that live now. What is to hold for
+    good, or at nodes that are started later, has to be changed where permissions come from.
+    """
+    until = unix_ms() + body.seconds * 1000
+    await desk.give(Permit(asked.room_id, asked.user_id, Permission.of_word(body.permission), until))
