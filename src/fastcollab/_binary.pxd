@@ -101,6 +101,7 @@ cdef class RecordBatch:
         list waiting              # slots that are deferred
         list changed              # slots that changed since take_changes()
         list outgoing             # slots of which other nodes are to have the record, in a relayed room
+        int64_t since             # when the oldest record that is gathered was put here, ns; 0: none was
         readonly uint64_t flushes
         readonly int64_t next_flush   # no flush before, ns
         public bint lists_changes     # whether anyone wants take_changes()

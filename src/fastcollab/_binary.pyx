@@ -219,6 +219,8 @@ cdef class RecordBatch:
         self.gathered.pop()
         slot.index = -1
         self.count = last
+        if not last:
+            self.since = 0
         return 0
 
     # --- gathering ---
@@ -256,6 +258,8 @@ cdef class RecordBatch:
                 return max(early, self.next_flush)
         self._charge(slot, now)
         self.gather(slot)
+        if not self.since:
+            self.since = now
         self.list_outgoing(slot)
         return self.next_flush
 
@@ -428,6 +432,7 @@ cdef class RecordBatch:
             slot.index = -1
         self.gathered.clear()
         self.count = 0
+        self.since = 0
         self.next_flush = (due if now - due < interval else now) + interval
         return 0
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ast
 import re
 from random import getrandbits
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 import orjson
@@ -540,6 +540,20 @@ _TYPES: dict[type[ServerPayload], str] = {
     ErrorSent: "error",
     BatchSent: "batch",
 }
+
+
+_INBOUND_TYPES: dict[type[ClientMessage], str] = {kind: kind.__struct_config__.tag for kind in get_args(ClientMessage)}
+
+#: The types of messages that a gateway can be sent, and that it sends, as they are on the wire.
+INBOUND_TYPES = tuple(_INBOUND_TYPES.values())
+OUTBOUND_TYPES = tuple(_TYPES.values())
+
+
+def type_of(message: ClientMessage | ServerPayload) -> str:
+    """The type of a message, as it is on the wire."""
+    if isinstance(message, ServerPayload):
+        return _TYPES[type(message)]
+    return _INBOUND_TYPES[type(message)]
 
 
 class _Outbound(Struct, rename="camel", frozen=True, omit_defaults=True):

@@ -22,6 +22,7 @@ from tests.redis_servers import VALKEY, start_server
 from tests.server.certificates import Authority
 from tests.server.conftest import SECRET, MakeToken
 from tests.server.gateway_process import GatewayProcess, assignments, command, environment, serving_with
+from tests.server.scraping import Samples, scrape
 from tests.server.test_cli_serve import refused
 
 from fastcollab import Config
@@ -288,6 +289,48 @@ async def test_the_operations_port_speaks_for_all_workers() -> None:
         os.kill(valkey_of(gateway), signal.SIGCONT)
         await faults_are(0)
         assert await gateway.end() == 0
+
+
+async def test_the_metrics_of_all_workers_are_told(make_token: MakeToken) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    arguments = ("--engine", "memory://", "--workers", "2", "--ops-port", str(port), *SETTINGS)
+    url = f"http://127.0.0.1:{port}"
+
+    async def told(what: Callable[[Samples], bool]) -> Samples:
+        async with asyncio.timeout(PATIENCE):
+            while not what(samples := await scrape(url)):  # noqa: ASYNC110 - nothing announces it
+                await asyncio.sleep(0.05)
+        return samples
+
+    async with serving_with(*arguments) as gateway:
+        async with company(gateway, make_token) as people:
+            await people.write()
+            samples = await scrape(url)
+            opened = [samples[f'fastcollab_connections_opened_total{{worker="{worker}"}}'] for worker in (1, 2)]
+            assert min(opened) > 0
+            assert sum(opened) == len(people.clients)
+            assert samples['fastcollab_bus_seconds_count{worker="1"}'] > 0
+            assert samples['fastcollab_redis_seconds_count{lane="commits",worker="2"}'] > 0
+            assert samples['process_resident_memory_bytes{worker="supervisor"}'] > 0
+            # Several who ask at once are all told.
+            several = await asyncio.gather(*(scrape(url) for _ in range(4)))
+            assert all('fastcollab_ready{worker="2"}' in each for each in several)
+        first, second = workers_of(gateway)
+        os.kill(first, signal.SIGSTOP)
+        silent = await scrape(url)
+        assert (silent['fastcollab_workers{state="silent"}'], silent['fastcollab_workers{state="serving"}']) == (1, 1)
+        os.kill(first, signal.SIGCONT)
+        await told(lambda samples: samples['fastcollab_workers{state="serving"}'] == 2)
+        os.kill(second, signal.SIGKILL)
+        again = await told(
+            lambda samples: (
+                samples["fastcollab_worker_restarts_total"] == 1 and samples['fastcollab_workers{state="serving"}'] == 2
+            )
+        )
+        assert sum(again[f'fastcollab_ready{{worker="{worker}"}}'] for worker in (1, 2)) == 2
+        assert await gateway.end() == 0
+        assert await gateway.output() == ""
 
 
 # --- what cannot be served --------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from fastcollab.server.committer import Committer
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.rooms import Rooms
+from fastcollab.server.tallies import Tallies
 from fastcollab.server.validation import Validation
 
 #: Seconds for which a lost participant is waited for.
@@ -71,6 +72,7 @@ class GatewayProcess:
     def __init__(self, world: World, store: DocumentStore, limits: DocumentLimits, retention: Retention) -> None:
         self.machine = machine = Machine(world)
         cork = Cork()
+        tallies = Tallies()
         self._pump = Pump(machine, cork)
         in_force = {field: getattr(LIMITS, field) for field in LIMITS.__struct_fields__} | _PLENTY
         access = Access(Permission.WRITE)
@@ -81,6 +83,7 @@ class GatewayProcess:
             guard=LimitGuard(),
             default_document_type="text",
             cork=cork,
+            tallies=tallies,
             grace_period=int(GRACE * SECOND),
             run=machine.run,
         )
@@ -106,6 +109,7 @@ class GatewayProcess:
             run=machine.run,
             retire=self.rooms.retire,
             changed=_nobody,
+            tallies=tallies,
             when_read=machine.call_soon,
         )
 

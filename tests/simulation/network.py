@@ -161,6 +161,8 @@ class Shell:
     """The gateway's end of a wire: what the dispatcher takes for a connection, and for its outbox."""
 
     batched = sends_binary = False
+    errors = reconnections = 0
+    close_code = CloseCode.NORMAL
 
     def __init__(self, wire: Wire, gateway: GatewayProcess, referee: Referee, token: str, previous: str | None) -> None:
         self.wire = wire

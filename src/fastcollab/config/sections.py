@@ -644,8 +644,8 @@ class BackendConfig(Section):
 
 
 class OpsConfig(Section):
-    """The operations port, for those who run the gateway: `/health/live`, `/health/ready` and the admin API, over plain
-    HTTP.
+    """The operations port, for those who run the gateway: `/health/live`, `/health/ready`, `/metrics` and the admin
+    API, over plain HTTP.
     """
 
     host: str = Field(default="127.0.0.1", min_length=1)

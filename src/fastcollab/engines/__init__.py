@@ -21,10 +21,15 @@ class ClusterPorts:
     bus: Bus
 
 
+#: Is told of a call to a server that has come to its end: over which lane it went, how long it took (s), and whether it
+#: failed.
+Called = Callable[[str, float, bool], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
     """All that a gateway needs of its engine. `cluster` is None if there can be no other gateway; `closing` end all of
-    it, one after the other.
+    it, one after the other. `watch` has somebody told of all calls to a server, and is None if there is none.
     """
 
     documents: DocumentStore
@@ -32,6 +37,7 @@ class Engine:
     revocations: Revocations
     closing: Sequence[Callable[[], Awaitable[None]]]
     cluster: ClusterPorts | None = None
+    watch: Callable[[Called], None] | None = None
 
     async def close(self) -> None:
         """Waits for what is under way, and lets go of files and connections."""

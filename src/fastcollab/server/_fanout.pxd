@@ -2,6 +2,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from .._binary cimport RecordBatch, RecordSlot
 from ._deflate cimport Codec
+from ._meter cimport Stream
 from ._outbox cimport Outbox
 from ._pump cimport Pump, Task
 
@@ -72,6 +73,8 @@ cdef class Channel(Task):
     cdef int list_changes(self) except -1
     cdef int tell_changes(self, int64_t now) except -1
     cdef int flush(self, RecordBatch batch, int64_t now) except -1
-    cdef int send_to(self, Member member, RecordBatch batch) except -1
+    cdef void measure(self, RecordBatch batch, int64_t began, int64_t ended) noexcept
+    cdef Stream stream(self, RecordBatch batch)
+    cdef int send_to(self, Member member, RecordBatch batch, Stream sent) except -1
     cdef bytes packed_for(self, Member member, RecordBatch batch)
     cdef int catch_up_batch(self, Member member, RecordBatch batch, uint64_t owed) except -1

@@ -29,6 +29,7 @@ from picows.picows cimport WSMsgType
 from .._binary cimport BATCHED as BATCHED_FRAME
 from .._binary cimport BATCH_HEADER_SIZE, RECORD_SIZE, RecordBatch, RecordSlot, store_u16, store_u32, write_plain
 from ._deflate cimport Codec
+from ._meter cimport Meter, Stream
 from ._outbox cimport Outbox, framed
 from ._pump cimport Pump, Task, monotonic_ns
 
@@ -39,6 +40,8 @@ MODE_PLAIN = PLAIN
 MODE_BATCHED = BATCHED
 
 cdef int64_t SECOND = 1_000_000_000
+#: Of the WebSocket header of a plain frame.
+cdef Py_ssize_t PLAIN_HEADER_SIZE = 2
 
 #: What a compressed batch may take of its length to be worth the work, at both ends.
 cdef double WORTHWHILE = 0.9
@@ -279,6 +282,10 @@ cdef class Channel(Task):
         cdef Member member
         cdef bint plain_framed = False
         cdef int64_t interval
+        cdef int64_t began = monotonic_ns()
+        cdef int64_t ended
+        cdef Stream sent = self.stream(batch)
+        cdef int64_t before = sent.messages
         if batch.count and len(self.members) > self.json_members:
             self.packs = self.thrift.tries()
             self.packed.clear()
@@ -292,32 +299,50 @@ cdef class Channel(Task):
                     batch.frame_plain()
                     plain_framed = True
                 try:
-                    self.send_to(member, batch)
+                    self.send_to(member, batch, sent)
                 except Exception:
                     # The transport is closing under us; the others must not suffer. Its end is reported by itself.
                     log.debug("a member's socket refused a flush", exc_info=True)
         interval = self.pacer.interval(len(self.members)) if batch is self.cursors else 0
+        ended = monotonic_ns()
+        if sent.messages != before:
+            self.measure(batch, began, ended)
         batch.end_flush(due, now, interval)
-        self.pacer.account(now, monotonic_ns())
+        self.pacer.account(now, ended)
         if self.outlet is not None:
             self.outlet.wake()
         return 0
 
-    cdef int send_to(self, Member member, RecordBatch batch) except -1:
+    cdef void measure(self, RecordBatch batch, int64_t began, int64_t ended) noexcept:
+        """Counts a flush that somebody was sent."""
+        cdef Meter meter = self.pump.meter
+        meter.flush_records.add(batch.count)
+        meter.flush_seconds.add((ended - began) / 1e9)
+        if batch.since:
+            meter.fanout_seconds.add((ended - batch.since) / 1e9)
+
+    cdef Stream stream(self, RecordBatch batch):
+        """Where it is counted what is sent of the batch."""
+        return self.pump.meter.cursors_sent if batch is self.cursors else self.pump.meter.selections_sent
+
+    cdef int send_to(self, Member member, RecordBatch batch, Stream sent) except -1:
         """Sends the batch that is being flushed to a member, without the member's own record."""
         cdef RecordSlot own = member.slot(batch)
+        cdef Py_ssize_t records = batch.count - (own.index >= 0)
         cdef Py_ssize_t size
         cdef unsigned char* frame
         cdef bytes packed = None
-        if own.index >= 0 and batch.count == 1:
+        if not records:
             return 0
         if self.packs and member.outbox.codec is not None and member._mode == BATCHED:
             packed = self.packed_for(member, batch)
         if packed is not None:
-            member.outbox.send_raw(PyBytes_AS_STRING(packed), len(packed))
+            member.outbox.send_raw(PyBytes_AS_STRING(packed), len(packed), 1)
+            size = BATCH_HEADER_SIZE + batch.count * RECORD_SIZE
         elif member._mode == PLAIN:
             frame = batch.plain_frames_without(own, &size) if own.index >= 0 else batch.plain_frames(&size)
-            member.outbox.send_raw(<char*> frame, size)
+            member.outbox.send_raw(<char*> frame, size, records)
+            size -= records * PLAIN_HEADER_SIZE
         elif own.index >= 0:
             frame = batch.batched_frame_without(own, &size)
             try:
@@ -327,6 +352,9 @@ cdef class Channel(Task):
         else:
             frame = batch.batched_frame(&size)
             member.outbox.send_frame(<char*> frame, size)
+        sent.messages += records if member._mode == PLAIN else 1
+        sent.bytes += size
+        sent.records += records
         return 0
 
     cdef bytes packed_for(self, Member member, RecordBatch batch):
@@ -375,6 +403,7 @@ cdef class Channel(Task):
     cdef int catch_up_batch(self, Member member, RecordBatch batch, uint64_t owed) except -1:
         cdef list slots = batch.missed_since(owed, member.slot(batch))
         cdef RecordSlot slot
+        cdef Stream sent = self.stream(batch)
         cdef bytearray data
         cdef unsigned char header[BATCH_HEADER_SIZE]
         cdef unsigned char frame[32]
@@ -390,9 +419,14 @@ cdef class Channel(Task):
             for slot in slots:
                 data += slot.record[:RECORD_SIZE]
             member.outbox.send_binary(bytes(data))
+            sent.messages += 1
+            sent.bytes += len(data)
         else:
             for slot in slots:
                 size = write_plain(frame, batch.kind, slot)
                 data += frame[:size]
-            member.outbox.send_raw(data, len(data))
+            member.outbox.send_raw(data, len(data), len(slots))
+            sent.messages += len(slots)
+            sent.bytes += len(data) - len(slots) * PLAIN_HEADER_SIZE
+        sent.records += len(slots)
         return 0

@@ -3,6 +3,7 @@ from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
 from ._deflate cimport Codec
 from ._fanout cimport Member
+from ._meter cimport Rates
 from ._outbox cimport Outbox
 from ._pump cimport Pump
 from ._throttle cimport Throttle
@@ -17,6 +18,15 @@ cdef class Connection(WSListener):
         readonly int64_t last_heard      # ns, monotonic
         public str address               # of the client, as far as proxies can be believed
         public bint probed               # a ping was sent since
+        bint awaits_pong                 # to the newest ping
+        readonly int64_t pinged_at       # ns, monotonic; before the first ping: when it was opened
+        int64_t round_trip               # of the newest ping that was answered, ns; 0: none was
+        readonly int64_t received_messages
+        readonly int64_t received_bytes  # as they came out of the socket, but for control frames
+        readonly int close_code          # of the close frame that came first; 1006: there was none, or not yet
+        public int errors                # that its client was told
+        public int reconnections         # how often a lost connection was made again, up to this one
+        Rates _rates
         public object session
         public object inbox              # messages that wait for an asynchronous step; None: there is no such step
         public object token              # of the handshake; None once it was looked at
@@ -41,6 +51,7 @@ cdef class Connection(WSListener):
         Codec codec                      # None: compression was not agreed upon
         bint closing                     # nothing more is read
 
+    cdef void heard(self, WSFrame frame) noexcept
     cdef int pay(self, WSFrame frame, int64_t elapsed) except -1
     cpdef int charge(self, double price) except -1
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1

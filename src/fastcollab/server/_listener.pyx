@@ -13,7 +13,7 @@ Python object with these methods (typed in the stub as `ConnectionHandler`)::
 
     opened(connection)                        the upgrade is done
     text(connection, message)                 a text message
-    refused_frame(connection, fault)          a binary message that is no frame
+    refused_frame(connection, fault, size)    a binary message that is no frame
     no_active_room(connection)                a frame that has nowhere to go
     began_binary(connection)                  the first frame
     selected(connection, anchor, head)        a selection frame, before it is put into the batch; False: refused
@@ -25,13 +25,15 @@ Python object with these methods (typed in the stub as `ConnectionHandler`)::
 """
 
 import zlib
+from collections import namedtuple
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport int64_t, uint8_t
-from picows.picows cimport WSCloseCode, WSFrame, WSMsgType, WSTransport
+from picows.picows cimport WSCloseCode, WSCloseInfo, WSFrame, WSMsgType, WSTransport
 
 from .._binary cimport CURSOR, FRAME_GOOD, FRAME_SIZE_VIEWPORT, FrameFault, check_frame, load_f32, load_u16
 from ._deflate cimport Codec
+from ._meter cimport Stream, take_rates
 from ._outbox cimport Outbox, Text
 from ._pump cimport Pump, monotonic_ns
 from ._throttle cimport Throttle
@@ -39,6 +41,8 @@ from ._throttle cimport Throttle
 cdef enum CloseStatus:
     NORMAL = 1000
     PROTOCOL_ERROR = 1002
+    NO_STATUS = 1005
+    ABNORMAL = 1006
     INVALID_DATA = 1007
     TOO_BIG = 1009
 
@@ -70,6 +74,25 @@ def deliver(recipients, bytes message) -> list:
     return overfull
 
 
+#: Of all connections: how many bytes came and went, how many do not take what they are sent, or are not read (L3).
+Census = namedtuple("Census", ["received_bytes", "sent_bytes", "slow", "throttled"])
+
+
+def take_census(connections) -> Census:
+    """Looks at all of these connections, which are open."""
+    cdef Connection connection
+    cdef int64_t received = 0
+    cdef int64_t sent = 0
+    cdef Py_ssize_t slow = 0
+    cdef Py_ssize_t throttled = 0
+    for connection in connections:
+        received += connection.received_bytes
+        sent += connection.outbox.sent_bytes
+        slow += not connection.outbox.writable
+        throttled += connection.throttled
+    return Census(received, sent, slow, throttled)
+
+
 cdef class Connection(WSListener):
     """One WebSocket, from its upgrade to its end. `session` is the core's; `batched` tells the subprotocol; there are
     compressed messages if there is a `codec`.
@@ -91,7 +114,9 @@ cdef class Connection(WSListener):
         self.throttle = throttle
         self.tokens = 0 if throttle is None else throttle.capacity
         self.codec = codec
-        self.opened_at = self.last_heard = monotonic_ns()
+        self.opened_at = self.last_heard = self.pinged_at = monotonic_ns()
+        self._rates.since = self._rates.at = self.opened_at
+        self.close_code = ABNORMAL
 
     # --- called by picows ---
 
@@ -111,7 +136,7 @@ cdef class Connection(WSListener):
         elapsed += self.last_heard
         if self.throttle is not None:
             self.pay(frame, elapsed)
-        self.probed = False
+        self.heard(frame)
         if self.closing or (transport.is_close_frame_sent and frame.msg_type != WSMsgType.CLOSE):
             return
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
@@ -128,7 +153,10 @@ cdef class Connection(WSListener):
             self.outbox.flush()
             transport.send_pong(frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.PONG:
-            pass
+            if self.awaits_pong:
+                self.awaits_pong = False
+                self.round_trip = self.last_heard - self.pinged_at
+                self.pump.meter.ping_seconds.add(self.round_trip / 1e9)
         elif frame.msg_type == WSMsgType.CLOSE:
             self.receive_close(transport, frame)
         else:
@@ -140,10 +168,17 @@ cdef class Connection(WSListener):
         self.pump.remove(self.fd)
         self.active = None
         self.fragments = None
-        if transport.close_handshake is not None and transport.close_handshake.recv is not None:
-            farewell = <int> transport.close_handshake.recv.code == <int> NORMAL
+        if transport.close_handshake is not None:
+            if transport.close_handshake.recv is not None:
+                farewell = <int> transport.close_handshake.recv.code == <int> NORMAL
+            first = transport.close_handshake.sent
+            if first is None or transport.close_handshake.recv_then_sent:
+                first = transport.close_handshake.recv
+            self.close_code = <int> (<WSCloseInfo> first).code or <int> NO_STATUS
+        self.pump.meter.received_bytes += self.received_bytes
         if self.outbox is not None:
             self.outbox.detach()
+            self.pump.meter.sent_bytes += self.outbox.sent_bytes
         handler = self.handler
         self.handler = None
         if handler is not None:
@@ -167,6 +202,14 @@ cdef class Connection(WSListener):
 
     # --- receiving ---
 
+    cdef void heard(self, WSFrame frame) noexcept:
+        """Takes note of a sign of life."""
+        self.probed = False
+        if frame.msg_type < WSMsgType.CLOSE:
+            self.received_messages += frame.fin
+            self.received_bytes += frame.payload_size + (
+                6 if frame.payload_size < 126 else 8 if frame.payload_size < 65536 else 14)
+
     cdef int pay(self, WSFrame frame, int64_t elapsed) except -1:
         """Pays for a frame, that comes `elapsed` ns after the last one (L3)."""
         self.tokens = self.throttle.filled(self.tokens, elapsed)
@@ -189,6 +232,7 @@ cdef class Connection(WSListener):
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef FrameFault fault
         cdef bint is_cursor
+        cdef Stream received
         cdef int64_t due
         if size > self.max_message:
             self.handler.too_long(self, size)
@@ -196,15 +240,18 @@ cdef class Connection(WSListener):
         fault = check_frame(data, size)
         if fault != FRAME_GOOD:
             self.charge(1)  # an answer costs more than a record
-            self.handler.refused_frame(self, <int> fault)
+            self.handler.refused_frame(self, <int> fault, size)
             return 0
+        is_cursor = load_u16(data) == CURSOR
+        received = self.pump.meter.cursors_received if is_cursor else self.pump.meter.selections_received
+        received.messages += 1
+        received.bytes += size
         if self.active is None:
             self.handler.no_active_room(self)
             return 0
         if not self.sends_binary:
             self.sends_binary = True
             self.handler.began_binary(self)
-        is_cursor = load_u16(data) == CURSOR
         # A selection is told first, since what is put may be sent on at once.
         if not is_cursor and not self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10)):
             return 0
@@ -306,8 +353,24 @@ cdef class Connection(WSListener):
     def ping(self) -> None:
         """Asks for a sign of life."""
         if self.open:
-            self.probed = True
+            self.probed = self.awaits_pong = True
+            self.pinged_at = monotonic_ns()
             self.outbox.transport.send_ping()
+
+    @property
+    def latency(self):
+        """The round-trip time of the newest ping that was answered, in seconds; None: none was."""
+        return self.round_trip / 1e9 if self.round_trip else None
+
+    @property
+    def rates(self):
+        """Messages per second both ways, bytes per second in and out, errors per minute: as they were taken last."""
+        return self._rates.message_rate, self._rates.received_rate, self._rates.sent_rate, self._rates.error_rate
+
+    def take_rates(self, int64_t now) -> None:
+        """Brings `rates` up to date; to be called every few seconds."""
+        take_rates(&self._rates, now, self.received_messages + self.outbox.sent_messages, self.received_bytes,
+                   self.outbox.sent_bytes, self.errors)
 
     def close(self, int code, str reason="") -> None:
         """Begins the close handshake; the client's answer ends the connection. `reason` is cut to what fits into

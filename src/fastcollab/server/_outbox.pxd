@@ -1,3 +1,4 @@
+from libc.stdint cimport int64_t
 from picows.picows cimport WSMsgType, WSTransport
 
 from ._deflate cimport Codec
@@ -42,6 +43,8 @@ cdef class Outbox:
         readonly bint writable       # clear, and nothing is held
         Py_ssize_t bound
         Codec codec                  # None: nothing is compressed
+        readonly int64_t sent_messages
+        readonly int64_t sent_bytes  # as they went into the socket or wait before it, but for control frames
 
     cdef inline bint is_open(self) noexcept:
         return (self.transport is not None and not self.transport.is_close_frame_sent
@@ -55,7 +58,7 @@ cdef class Outbox:
     cdef bint send(self, Text text, object owner) except -1
     cdef bint send_text(self, bytes frame) except -1
     cdef int send_frame(self, char* payload, Py_ssize_t size) except -1
-    cdef int send_raw(self, char* data, Py_ssize_t size) except -1
+    cdef int send_raw(self, char* data, Py_ssize_t size, Py_ssize_t messages) except -1
     cdef int send_binary(self, bytes message) except -1
 
 

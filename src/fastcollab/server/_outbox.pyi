@@ -11,6 +11,8 @@ class Cork:
 @final
 class Outbox:
     writable: bool
+    sent_messages: int
+    sent_bytes: int
     @property
     def open(self) -> bool: ...
     @property

@@ -213,6 +213,7 @@ cdef class Outbox:
             return self.send_text(<bytes> form)
         if not self.has_room(size):
             return False
+        self.sent_messages += 1
         packing = <Packing> form
         packing.owners.append(owner)
         if self.held is None:
@@ -231,6 +232,7 @@ cdef class Outbox:
             return True
         if not self.has_room(size):
             return False
+        self.sent_messages += 1
         if self.held is not None:
             self.held.append(frame)
             self.held_size += size
@@ -292,12 +294,18 @@ cdef class Outbox:
     cdef int send_frame(self, char* payload, Py_ssize_t size) except -1:
         """Sends one binary message; the WebSocket header is written to the HEADROOM bytes in front of `payload`."""
         self.flush()
+        self.sent_messages += 1
+        self.sent_bytes += size + (2 if size < 126 else 4 if size < 65536 else 10)
         self.transport.send_reuse_external_buffer(WSMsgType.BINARY, payload, size)
         return 0
 
-    cdef int send_raw(self, char* data, Py_ssize_t size) except -1:
-        """Sends binary messages that have their WebSocket headers already, in one call. The outbox must be open."""
+    cdef int send_raw(self, char* data, Py_ssize_t size, Py_ssize_t messages) except -1:
+        """Sends so many binary messages that have their WebSocket headers already, in one call. The outbox must be
+        open.
+        """
         self.flush()
+        self.sent_messages += messages
+        self.sent_bytes += size
         self.transport._fast_write(data, size)
         return 0
 
@@ -308,6 +316,7 @@ cdef class Outbox:
         self.flush()
         if not self.is_open():
             return 0
+        self.sent_messages += 1
         if codec is not None and codec.compression.cursors and len(message) >= codec.compression.threshold:
             packed = codec.deflate(message)
             if len(packed) < len(message):
@@ -323,5 +332,6 @@ cdef class Outbox:
         Not by picows' own `send`: it queues a longer message behind a view of its one header buffer, and the next
         header overwrites what still waits there.
         """
+        self.sent_bytes += len(data)
         self.transport._fast_write(PyBytes_AS_STRING(data), len(data))
         return 0

@@ -1,5 +1,6 @@
 from libc.stdint cimport int64_t
 
+from ._meter cimport Meter
 from ._outbox cimport Cork
 
 
@@ -18,6 +19,7 @@ cdef class Pump:
     cdef:
         object loop
         readonly Cork cork           # is in while sockets are read
+        readonly Meter meter         # counts what is read and sent by it
         int sockets                  # an epoll set of all sockets that are read here; -1: there is no epoll
         dict sources                 # by file descriptor: (get_buffer, buffer_updated, transport)
         list queue                   # tasks that wait for their time

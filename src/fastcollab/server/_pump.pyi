@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import Callable
 from typing import final
 
+from ._meter import Meter
 from ._outbox import Cork
 
 def now_ns() -> int: ...
@@ -11,6 +12,7 @@ class Task: ...
 @final
 class Pump:
     cork: Cork
+    meter: Meter
     polling: bool
     def __init__(self, loop: asyncio.AbstractEventLoop, cork: Cork) -> None: ...
     def close(self) -> None: ...

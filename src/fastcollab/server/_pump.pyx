@@ -29,6 +29,7 @@ from libc.stdint cimport int64_t, uint32_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.unistd cimport close
 
+from ._meter cimport Meter
 from ._outbox cimport Cork
 
 cdef extern from "sys/socket.h" nogil:
@@ -103,6 +104,7 @@ cdef class Pump:
     def __cinit__(self, object loop, Cork cork not None):
         self.loop = loop
         self.cork = cork
+        self.meter = Meter()
         self.sources = {}
         self.queue = []
         self.after_reading = []

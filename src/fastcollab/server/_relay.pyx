@@ -398,10 +398,14 @@ cdef class Relay(Task):
         return self.writer.begin(<const uint8_t*> PyBytes_AS_STRING(self.node), lane.number + 1, unix_us())
 
     cdef int finish(self, Lane lane, list bundles) except -1:
+        cdef bytes bundle
         lane.number += 1
         lane.beaten = True
         lane.settled = False
-        bundles.append((lane.channel, self.writer.finish()))
+        bundle = self.writer.finish()
+        self.pump.meter.bundles_sent.messages += 1
+        self.pump.meter.bundles_sent.bytes += PyBytes_GET_SIZE(bundle)
+        bundles.append((lane.channel, bundle))
         return 0
 
     cdef int send(self, list bundles) except -1:
@@ -439,11 +443,14 @@ cdef class Relay(Task):
         if own:
             lane.echoed = header.number
             lane.settled = header.number == lane.number and size == BUNDLE_HEADER_SIZE
+            self.pump.meter.bus_seconds.add(<int64_t> (unix_us() - header.time) / 1e6)
             try:
                 self.echoed(channel, header.number, header.time)
             except Exception:
                 log.exception("a bundle that came back could not be taken")
             return
+        self.pump.meter.bundles_received.messages += 1
+        self.pump.meter.bundles_received.bytes += size
         node = <bytes> header.node[:NODE_SIZE]
         if not self.account(lane, node, header.number):
             return
@@ -468,6 +475,7 @@ cdef class Relay(Task):
             return False
         lane.heard[node] = number
         if number != last + 1:
+            self.pump.meter.gaps += 1
             try:
                 self.doubt(lane.channel, node)
             except Exception:

@@ -39,6 +39,7 @@ cdef class Throttle(Task):
         """Has the connection be read again (by `connection.unthrottle`) when there are tokens enough."""
         cdef int64_t due = self.enough_at(tokens, now)
         self.waiting.append((due, connection))
+        self.pump.meter.throttled += 1
         self.pump.schedule(self, due)
         return 0
 

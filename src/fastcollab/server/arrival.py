@@ -63,7 +63,8 @@ class Reception:
 
     `upgrade` makes the protocol that goes on with a request, for a connection from that address (of the client, or of
     the last proxy). `knock` raises :class:`UpgradeRefused` if there may be no more from an address; it is called once
-    for each connection that is not a trusted proxy's, before the costly part.
+    for each connection that is not a trusted proxy's, before the costly part. `refused` is told of those that become no
+    connection.
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class Reception:
         *,
         knock: Callable[[str], None],
         upgrade: Callable[[str], asyncio.BufferedProtocol],
+        refused: Callable[[UpgradeRefused], None],
     ) -> None:
         self.settings = settings
         self.certificates = certificates
         self.knock = knock
         self.upgrade = upgrade
+        self.refused = refused
         self.buffer = memoryview(bytearray(MAX_HEAD_BYTES + len(_END)))
         self.loop = asyncio.get_running_loop()
         #: How many there were in all.
@@ -292,6 +295,7 @@ class Arrival(asyncio.BufferedProtocol):
 
     def refuse(self, refusal: UpgradeRefused) -> None:
         """Answers with a status and ends the connection, or cuts it off, if no status would be understood."""
+        self._reception.refused(refusal)
         if self._stage is not _Stage.REQUEST:
             self.abort()
             return

@@ -25,8 +25,10 @@ from fastcollab.core.session import Session
 from fastcollab.errors import InternalError, ProtocolError, ServiceUnavailable, VersionMismatch
 from fastcollab.logs import get_logger
 from fastcollab.ports import AlreadyCommitted, LogMoved, Settled
+from fastcollab.server._pump import now_ns
 from fastcollab.server.clock import instant
 from fastcollab.server.documents import Documents
+from fastcollab.server.tallies import Tallies
 
 log = get_logger(__name__)
 
@@ -76,6 +78,7 @@ class Committer:
         run: Callable[[Coroutine[Any, Any, None]], None],
         retire: Callable[[Room], None],
         changed: Callable[[str], None],
+        tallies: Tallies,
         committed: Callable[[Room, str, Sequence[Committed]], None] | None = None,
         when_read: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
@@ -84,12 +87,16 @@ class Committer:
         self._run = run
         self._retire = retire
         self._changed = changed
+        self._tallies = tallies
         self._committed = committed
         self._when_read = when_read or (lambda function: asyncio.get_running_loop().call_soon(function))
         #: The rooms whose first batch begins when all has been read.
         self._due: list[Room] = []
         #: The rooms with operations under way, each with what is done at the end of its batch, if anyone waits for it.
         self._busy: dict[Room, asyncio.Future[None] | None] = {}
+        #: Of each room when the first of those operations came that wait, and of those that are staged (ns).
+        self._waiting_since: dict[Room, int] = {}
+        self._staged_since: dict[Room, int] = {}
         #: The rooms of whose document the store has more, or another.
         self._behind: set[Room] = set()
         #: What was told of rooms that had a batch under way.
@@ -100,6 +107,7 @@ class Committer:
 
     def commit(self, room: Room) -> None:
         """The room has operations that wait."""
+        self._waiting_since.setdefault(room, now_ns())
         if room not in self._busy:
             self._busy[room] = None
             self.idle.clear()
@@ -234,6 +242,8 @@ class Committer:
             end.cancel()
         self._behind.discard(room)
         self._told.pop(room, None)
+        self._waiting_since.pop(room, None)
+        self._staged_since.pop(room, None)
         if not self._busy:
             self.idle.set()
         self._retire(room)
@@ -249,6 +259,7 @@ class Committer:
             refusals = batch.refusals
             await self._append(room, batch)
         except ProtocolError as error:
+            self._staged_since.pop(room, None)
             self._carry_out(room.failed(error))
         except Exception:
             self._fail(room)
@@ -278,6 +289,9 @@ class Committer:
     def _stage(self, room: Room) -> _Batch:
         """Stages those that wait, and has them stored."""
         refusals = room.commits.stage(instant().unix)
+        # Those that have been staged before, and have to be again, have come before the others.
+        if (since := self._waiting_since.pop(room, None)) is not None:
+            self._staged_since.setdefault(room, since)
         document = room.document
         if not document.staged:
             return _Batch(refusals, None)
@@ -302,7 +316,11 @@ class Committer:
         document = room.document
         mark, entries = document.mark, document.staged
         self._carry_out(room.committed())
+        since = self._staged_since.pop(room, None)
         if entries:
+            self._tallies.operations[document.type.name] += len(entries)
+            if since is not None:
+                self._tallies.commit_seconds.observe((now_ns() - since) / 1e9)
             self._changed(room.id)
             if self._committed is not None:
                 self._committed(room, mark, entries)
@@ -312,6 +330,7 @@ class Committer:
     def _fail(self, room: Room) -> None:
         """Tells the senders of a failure that nobody has foreseen."""
         log.exception("operations could not be committed", room=room.id)
+        self._staged_since.pop(room, None)
         self._carry_out(room.failed(InternalError("the gateway failed to store the operation")))
 
     async def _judged(self, room: Room, refusals: list[Refusal]) -> list[Effect]:

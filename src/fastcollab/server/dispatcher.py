@@ -68,6 +68,7 @@ from fastcollab.server.documents import Documents
 from fastcollab.server.past import look_back
 from fastcollab.server.profiles import Profiles
 from fastcollab.server.rooms import Rooms, check_document_type
+from fastcollab.server.tallies import INVALID, Tallies
 from fastcollab.server.validation import Validation
 
 log = get_logger(__name__)
@@ -105,6 +106,7 @@ class Dispatcher:
         default_document_type: str,
         guard: LimitGuard,
         cork: Cork,
+        tallies: Tallies,
         grace_period: int,
         run: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
@@ -119,6 +121,7 @@ class Dispatcher:
         self._access = access
         self.default_document_type = default_document_type
         self._cork = cork
+        self._tallies = tallies
         self._run = run
         self._grace_period = grace_period
         self._departures = Departures(grace_period)
@@ -128,6 +131,7 @@ class Dispatcher:
 
     def opened(self, connection: Connection) -> None:
         self.all_closed.clear()
+        self._tallies.opened += 1
         session = connection.session = Session(messages.new_id(), self._settings, self._rates, connection)
         self.connections[session.connection_id] = connection
         token, connection.token = connection.token, None
@@ -143,7 +147,8 @@ class Dispatcher:
         if len(inbox) >= _INBOX_LIMIT:
             connection.pause_reading()
 
-    def refused_frame(self, connection: Connection, fault: int) -> None:
+    def refused_frame(self, connection: Connection, fault: int, size: int) -> None:
+        self._tallies.received.add(INVALID, size)
         self._tell(connection.session, InvalidMessage(_binary.fault_reason(fault), path="frame"))
 
     def no_active_room(self, connection: Connection) -> None:
@@ -168,6 +173,7 @@ class Dispatcher:
         return True
 
     def too_long(self, connection: Connection, size: int) -> None:
+        self._tallies.received.add(INVALID, size)
         limit = self._settings.limits.max_message_bytes
         self._tell(connection.session, InvalidMessage("the message is too long", path="", limit=limit, size=size))
 
@@ -184,12 +190,15 @@ class Dispatcher:
 
     def closed(self, connection: Connection, farewell: bool) -> None:
         self.connections.pop(connection.session.connection_id, None)
+        self._tallies.closed[connection.close_code] += 1
         if (timer := self._ending.pop(connection, None)) is not None:
             timer.cancel()
         session = connection.session
         registered = session.registered
         if session.resumable and not farewell:
-            self._departures.add(session.connection_id, session.identity.user_id, instant().monotonic)
+            self._departures.add(
+                session.connection_id, session.identity.user_id, instant().monotonic, connection.reconnections
+            )
         try:
             self.carry_out(session.closed(farewell, instant()))
         finally:
@@ -215,15 +224,17 @@ class Dispatcher:
 
     def _take_text(self, connection: Connection, text: str) -> None:
         session = connection.session
+        size = len(text) if text.isascii() else len(text.encode())
         try:
             message = messages.decode(text)
         except InvalidMessage as error:
+            self._tallies.received.add(INVALID, size)
             self._tell(session, error)
             return
+        self._tallies.received.add(messages.type_of(message), size)
         if isinstance(message, messages.Batch):
             self._attempt(session, message, self._take_batch, connection, message)
         else:
-            size = len(text) if text.isascii() else len(text.encode())
             self._attempt(session, message, self._take_message, session, message, size)
 
     def _take_message(self, session: Session, message: messages.ClientMessage, size: int) -> None:
@@ -234,6 +245,9 @@ class Dispatcher:
     def _take_batch(self, connection: Connection, batch: messages.Batch) -> None:
         items: list[_Item] = [*unpack(batch, self._settings.limits.max_messages_per_batch)]
         connection.charge(len(items))
+        for item in items:
+            # Their bytes are the batch's.
+            self._tallies.received.add(messages.type_of(item[0]) if isinstance(item, tuple) else INVALID, 0)
         if batch.acknowledgment:
             items.append(messages.Ack(batch.id))
         while items and connection.inbox is None:
@@ -295,7 +309,9 @@ class Dispatcher:
             await self.validation.check(claims.token)
             if self.profiles is not None:
                 claims = await self.profiles.complete(claims)
-            resumed = False if previous is None else await self._take_up(session, previous, claims.user_id)
+            resumed = previous is not None and await self._take_up(session, previous, claims.user_id)
+            if previous is not None:
+                self._tallies.resumptions["resumed" if resumed else "unknown"] += 1
             if session.authenticated:
                 number = session.identity.numeric_id
             else:
@@ -354,16 +370,27 @@ class Dispatcher:
         connection = self.connections.get(previous)
         if connection is None or connection.session is session:
             if self.cluster is None:
-                return self._departures.take(previous, user_id, instant().monotonic)
+                departure = self._departures.take(previous, user_id, instant().monotonic)
+                if departure is not None:
+                    self._note_reconnection(session, departure.reconnections)
+                return departure is not None
             taken = await self.registry.take_up(user_id, previous)
             if taken.node is not None:
                 await self.cluster.disconnect("connection", previous, CloseCode.REPLACED, _REPLACED)
+            if taken.known:
+                self._note_reconnection(session, 0)
             return taken.known
         if not connection.session.resumable or connection.session.identity.user_id != user_id:
             return False
         await self.registry.unregister(user_id, previous)
+        self._note_reconnection(session, connection.reconnections)
         connection.close(CloseCode.REPLACED, _REPLACED)
         return True
+
+    def _note_reconnection(self, session: Session, before: int) -> None:
+        """The session's connection takes the place of one that had been made again so often."""
+        if session.shell is not None:
+            session.shell.reconnections = before + 1
 
     async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
         request = message.payload
@@ -482,7 +509,9 @@ class Dispatcher:
 
     def _send(self, recipients: Sequence[Session], payload: messages.ServerPayload, room_id: str | None) -> None:
         if recipients:
-            self._send_encoded(recipients, messages.encode(payload, unix_ms(), room_id))
+            data = messages.encode(payload, unix_ms(), room_id)
+            self._tallies.sending(recipients, payload, len(data))
+            self._send_encoded(recipients, data)
 
     def _send_encoded(self, recipients: Sequence[Session], data: bytes) -> None:
         for connection in deliver(recipients, data):
@@ -534,12 +563,9 @@ class Dispatcher:
                 others.append(member.session)
                 continue
             rest = [update for who, update in encoded.items() if who != user_id]
-            self._send_encoded([member.session], self._encode_batch(rest, now.unix, room))
+            self._send([member.session], messages.BatchSent(rest, compressed=False), room.id)
         if others:
-            self._send_encoded(others, self._encode_batch(list(encoded.values()), now.unix, room))
-
-    def _encode_batch(self, updates: list[Raw], unix: int, room: Room) -> bytes:
-        return messages.encode(messages.BatchSent(updates, compressed=False), unix, room.id)
+            self._send(others, messages.BatchSent(list(encoded.values()), compressed=False), room.id)
 
 
 def _mode(connection: Connection, room: Room) -> int:

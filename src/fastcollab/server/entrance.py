@@ -31,6 +31,7 @@ from fastcollab.server.addresses import TrustedProxies
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.handshake import HandshakeSettings, UpgradeRefused, judge
 from fastcollab.server.settings import compression_terms
+from fastcollab.server.tallies import Tallies
 
 log = get_logger(__name__)
 
@@ -68,6 +69,7 @@ class Entrance:
         throttle: Throttle,
         compression: Compression,
         guard: LimitGuard,
+        tallies: Tallies,
         trusted: TrustedProxies,
         return_time: Callable[[], float],
     ) -> None:
@@ -78,6 +80,7 @@ class Entrance:
         self._throttle = throttle
         self._compression = compression
         self._guard = guard
+        self._tallies = tallies
         self._trusted = trusted
         self._return_time = return_time
         self._most = config.limits.connections
@@ -103,6 +106,10 @@ class Entrance:
             seconds = str(math.ceil(error.details["retryAfterMs"] / 1000))
             refusal = UpgradeRefused(HTTPStatus.TOO_MANY_REQUESTS, error.message, Retry_After=seconds)
             self._guard.refuse("connection_rate", refusal)
+
+    def refused(self, refusal: UpgradeRefused) -> None:
+        """A request will not become a connection."""
+        self._tallies.refused_upgrades[refusal.status] += 1
 
     def protocol(self, peer: str) -> WSProtocol:
         """What goes on with a request that has come from `peer`."""
@@ -133,6 +140,7 @@ class Entrance:
             self._check_capacity()
             upgrade = judge(request, self._handshake)
         except UpgradeRefused as refusal:
+            self.refused(refusal)
             return WSUpgradeResponseWithListener(refusal.response(), None)
         except Exception:
             # picows would put the exception's text into its answer.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Literal, Self
 from uuid import uuid4
+
+from prometheus_client.metrics_core import Metric
 
 import fastcollab
 from fastcollab.config import Config, ConfigError, ConfigProblem, EngineConfig, TlsConfig
@@ -46,11 +48,14 @@ from fastcollab.server.certificates import Certificates
 from fastcollab.server.clock import unix_ms
 from fastcollab.server.cluster import Cluster
 from fastcollab.server.committer import Committer
+from fastcollab.server.connection_metrics import ConnectionMetrics
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
 from fastcollab.server.drain import Deadline, return_time
 from fastcollab.server.entrance import Entrance
 from fastcollab.server.errands import Errands
+from fastcollab.server.measured_store import MeasuredStore
+from fastcollab.server.metrics import Look, collect
 from fastcollab.server.operations import OperationsPort
 from fastcollab.server.revoker import Revoker
 from fastcollab.server.rooms import Rooms
@@ -63,6 +68,7 @@ from fastcollab.server.settings import (
     room_settings,
     session_settings,
 )
+from fastcollab.server.tallies import Tallies
 from fastcollab.server.tasks import Tasks
 from fastcollab.server.upkeep import Upkeep
 from fastcollab.server.validation import Validation
@@ -165,6 +171,7 @@ class Gateway:
         self._started_at = unix_ms()
         self._access = Access(Permission.of_word(config.rooms.default_permission))
         self._guard = LimitGuard(config.limits.shadow)
+        self._tallies = Tallies()
         self._cork = Cork()
         self._dispatcher = self._dispatcher_type(
             self._verifier,
@@ -173,6 +180,7 @@ class Gateway:
             default_document_type=config.rooms.default_document_type,
             guard=self._guard,
             cork=self._cork,
+            tallies=self._tallies,
             grace_period=int(config.presence.grace_period * SECOND),
             run=self._tasks.run,
         )
@@ -187,7 +195,9 @@ class Gateway:
         """
         config = self.config
         engine = self._engine = await self._open_engine()
-        store = engine.documents
+        store = MeasuredStore(engine.documents, self._tallies)
+        if engine.watch is not None:
+            engine.watch(self._tallies.redis_called)
         self._revocations = engine.revocations
         self._pump = Pump(asyncio.get_running_loop(), self._cork)
         throttle = Throttle(self._pump, frames_per_second(config), config.limits.burst)
@@ -217,6 +227,7 @@ class Gateway:
             run=self._tasks.run,
             retire=lambda room: dispatcher.rooms.retire(room),
             changed=self._backend.changed,
+            tallies=self._tallies,
             committed=None if engine.cluster is None else self._committed,
             when_read=self._pump.when_read,
         )
@@ -244,7 +255,9 @@ class Gateway:
             deserted=self._backend.deserted,
             cluster=self._cluster,
         )
-        self._upkeep = Upkeep(config, dispatcher, self._guard, self.documents, self._revocations, run=self._tasks.run)
+        self._upkeep = Upkeep(
+            config, dispatcher, self._guard, self.documents, self._revocations, self._tallies, run=self._tasks.run
+        )
         entrance = Entrance(
             config,
             self._connection_type,
@@ -253,6 +266,7 @@ class Gateway:
             throttle=throttle,
             compression=self._compression,
             guard=self._guard,
+            tallies=self._tallies,
             trusted=self._trusted,
             return_time=self._return_time,
         )
@@ -266,6 +280,7 @@ class Gateway:
             self._certificates,
             knock=entrance.knock,
             upgrade=entrance.protocol,
+            refused=entrance.refused,
         )
         try:
             if self._keys is not None:
@@ -275,7 +290,12 @@ class Gateway:
             if config.ops.port is not None:
                 errands = Errands(dispatcher, self._cluster)
                 desk = Desk(dispatcher, self._cluster, self._revoker, errands, self.describe)
-                operations = OperationsPort(config.ops, faults=lambda: self.faults, parts=admin_api(config, desk))
+                operations = OperationsPort(
+                    config.ops,
+                    faults=lambda: self.faults,
+                    metrics=self._answer_metrics,
+                    parts=admin_api(config, desk),
+                )
                 await operations.start()
                 self._operations = operations
             self._server = await self._listen()
@@ -356,6 +376,27 @@ class Gateway:
         are not in it.
         """
         return self._guard.counts()
+
+    def metrics(self) -> Iterator[Metric]:
+        """What ``/metrics`` tells, as families of prometheus-client: for a registry of the program's own. Only of a
+        gateway that has been started.
+        """
+        scheme = self.config.engine.url.partition(":")[0]
+        engine = scheme if self._store is None else "its own"
+        return collect(Look(self._dispatcher, self._pump.meter, self._tallies, self._guard, self.faults, engine))
+
+    async def _answer_metrics(self) -> Iterator[Metric]:
+        return self.metrics()
+
+    def connection_metrics(self, connection_id: str) -> ConnectionMetrics | None:
+        """How a connection does, by its `connectionId`; None: it is not open here."""
+        connection = self._dispatcher.connections.get(connection_id)
+        return None if connection is None else ConnectionMetrics.of(connection)
+
+    def all_connection_metrics(self) -> Iterator[tuple[str, ConnectionMetrics]]:
+        """How each connection does that is open here now, by its `connectionId`."""
+        for connection_id, connection in list(self._dispatcher.connections.items()):
+            yield connection_id, ConnectionMetrics.of(connection)
 
     def renew_certificate(self) -> None:
         """Takes the certificate and its key from their files again, for new connections; without TLS does nothing."""

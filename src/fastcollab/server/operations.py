@@ -6,9 +6,12 @@ the gateway is ready shall not queue behind clients, and a gateway that takes no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from fastcollab.config import OpsConfig
 
@@ -17,8 +20,8 @@ _LAST_REQUESTS = 1.0
 
 
 class OperationsPort:
-    """`faults` says what keeps the gateway from serving as it should; nothing: it is ready. `parts` are what else is
-    there, by the beginning of its path.
+    """`faults` says what keeps the gateway from serving as it should; nothing: it is ready. `metrics` are those that
+    Prometheus is told, and `parts` what else is there, by the beginning of its path.
     """
 
     def __init__(
@@ -26,13 +29,16 @@ class OperationsPort:
         config: OpsConfig,
         *,
         faults: Callable[[], Sequence[str]],
+        metrics: Callable[[], Awaitable[Iterable[Metric]]],
         parts: Mapping[str, web.Application] | None = None,
     ) -> None:
         self._config = config
         self._faults = faults
+        self._metrics = metrics
         application = web.Application()
         application.router.add_get("/health/live", self._live)
         application.router.add_get("/health/ready", self._ready)
+        application.router.add_get("/metrics", self._tell_metrics)
         for prefix, part in (parts or {}).items():
             application.add_subapp(prefix, part)
         self._runner = web.AppRunner(
@@ -67,3 +73,22 @@ class OperationsPort:
         faults = list(self._faults())
         status = "not ready" if faults else "ready"
         return web.json_response({"status": status, "faults": faults}, status=503 if faults else 200)
+
+    async def _tell_metrics(self, request: web.Request) -> web.Response:
+        """In the format that is asked for: OpenMetrics, or the text of older versions of Prometheus."""
+        body, content_type = expose(await self._metrics(), request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+
+def expose(metrics: Iterable[Metric], accept: str) -> tuple[bytes, str]:
+    """The metrics in a format of which the header `Accept` says that it is understood, and its content type."""
+    encode, content_type = choose_encoder(accept)
+    return encode(_Collected(metrics)), content_type
+
+
+class _Collected(Collector):
+    def __init__(self, metrics: Iterable[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterable[Metric]:
+        return self._metrics

@@ -135,6 +135,10 @@ class Rooms:
         room = self.get(room_id)
         return None if room is None else room.document
 
+    def document_types(self) -> Iterator[str]:
+        """The types of the documents of all rooms."""
+        return (live.room.document.type.name for live in self._live.values())
+
     def channel(self, room: Room) -> Channel:
         """The room's fan-out."""
         return self._live[room.id].channel

@@ -1,4 +1,5 @@
-"""What a gateway looks after from time to time: silent connections, tokens that have lived, and what nobody needs.
+"""What a gateway looks after from time to time: silent connections, tokens that have lived, what nobody needs, and
+how well it keeps up.
 
 There is one timer for all connections, since an idle one is to cost as little as can be.
 """
@@ -20,11 +21,16 @@ from fastcollab.server._pump import now_ns
 from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
+from fastcollab.server.tallies import Tallies
 
 log = get_logger(__name__)
 
 #: How often (s) documents are looked through that nobody has written to.
 _TIDY_INTERVAL = 3600.0
+#: How often (ns) one that is not silent is pinged, to know its round-trip time.
+_ROUND_TRIP_INTERVAL = 60 * SECOND
+#: How often (s) it is looked how late the event loop is.
+_LAG_INTERVAL = 0.25
 
 
 class Upkeep:
@@ -37,6 +43,7 @@ class Upkeep:
         guard: LimitGuard,
         documents: Documents,
         revocations: Revocations,
+        tallies: Tallies,
         *,
         run: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
@@ -49,16 +56,19 @@ class Upkeep:
         self._guard = guard
         self._documents = documents
         self._revocations = revocations
+        self._tallies = tallies
         self._run = run
         self._sweeper: asyncio.TimerHandle | None = None
         self._tidier: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._sweep()
         self._tidy()
+        self._watch_loop()
 
     def close(self) -> None:
-        for timer in (self._sweeper, self._tidier):
+        for timer in (self._sweeper, self._tidier, self._watcher):
             if timer is not None:
                 timer.cancel()
 
@@ -81,8 +91,19 @@ class Upkeep:
                 self._dispatcher.carry_out(connection.session.tick(instant()))
             elif silence > 2 * self._heartbeat:
                 connection.close(CloseCode.SILENT, "no sign of life")
-            elif silence > self._heartbeat and not connection.probed:
+            elif (
+                silence > self._heartbeat and not connection.probed
+            ) or now - connection.pinged_at > _ROUND_TRIP_INTERVAL:
                 connection.ping()
+            connection.take_rates(now)
+
+    def _watch_loop(self, due: int | None = None) -> None:
+        """Looks how late the event loop is with what is due."""
+        now = now_ns()
+        if due is not None:
+            self._tallies.loop_lag_seconds.observe(max(0, now - due) / 1e9)
+        loop = asyncio.get_running_loop()
+        self._watcher = loop.call_later(_LAG_INTERVAL, self._watch_loop, now + int(_LAG_INTERVAL * SECOND))
 
     def _tidy(self) -> None:
         self._tidier = asyncio.get_running_loop().call_later(_TIDY_INTERVAL, self._tidy)

@@ -8,17 +8,21 @@ import json
 import pickle
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+
+from prometheus_client.metrics_core import Metric
 
 from fastcollab.config import Config
 from fastcollab.core.revival import MOST_DEATHS, Revival
 from fastcollab.engines.valkey import EmbeddedValkey
 from fastcollab.errors import StoreError
 from fastcollab.logs import get_logger
+from fastcollab.server.metrics import of_process
 from fastcollab.server.operations import OperationsPort
 from fastcollab.serving.plan import CannotServe, worker_config
+from fastcollab.serving.pooled_metrics import FAMILIES, Dumped, Workforce, dump, pool
 from fastcollab.serving.port import cannot_listen, held_port
 from fastcollab.serving.signals import heed_signals
 
@@ -26,6 +30,10 @@ log = get_logger(__name__)
 
 #: How much longer (s) than `server.shutdown_timeout` a worker may take to end before it is killed.
 _OVERTIME = 3.0
+#: How long (s) a worker has to tell its metrics: less than Prometheus waits.
+_ANSWERS = 3.0
+#: What a worker may say at once, in bytes.
+_LONGEST_LINE = 16 * 2**20
 
 
 async def supervise(config: Config, announce: Callable[[str], None]) -> None:
@@ -44,7 +52,9 @@ async def supervise(config: Config, announce: Callable[[str], None]) -> None:
         try:
             port = running.enter_context(held_port(config.server.host, config.server.port))
             if config.ops.port is not None:
-                operations = OperationsPort(config.ops, faults=lambda: _faults(workers, told.is_set()))
+                operations = OperationsPort(
+                    config.ops, faults=lambda: _faults(workers, told.is_set()), metrics=lambda: _metrics(workers)
+                )
                 await operations.start()
                 running.push_async_callback(operations.close)
                 log.info("operations are served", url=operations.url)
@@ -83,6 +93,21 @@ def _faults(workers: Sequence[Worker], stopping: bool) -> list[str]:
     return [*faults, "the gateway is stopping"] if stopping else faults
 
 
+async def _metrics(workers: Sequence[Worker]) -> Iterable[Metric]:
+    """Those of all workers that answer, and of this process."""
+    serving = [worker for worker in workers if worker.is_serving]
+    answers = await asyncio.gather(*(worker.metrics() for worker in serving))
+    dumped = {str(worker.number): answer for worker, answer in zip(serving, answers, strict=True) if answer}
+    force = Workforce(
+        serving=len(dumped),
+        silent=len(serving) - len(dumped),
+        starting=len(workers) - len(serving),
+        restarts=sum(worker.restarts for worker in workers),
+    )
+    pooled = pool({**dumped, "supervisor": dump(of_process())})
+    return [*(family.tell(force) for family in FAMILIES), *pooled]
+
+
 async def _serve(workers: list[Worker], announce: Callable[[str], None]) -> None:
     """Starts the workers, and has them live; ends with :class:`CannotServe`."""
     # What keeps one from starting keeps all of them, and need not be said by all.
@@ -99,11 +124,15 @@ class Worker:
     def __init__(self, number: int, config: bytes) -> None:
         self.number = number
         self.is_serving = False
+        #: How often it was started again.
+        self.restarts = 0
         #: What keeps it from serving as it should, in words.
         self.faults: Sequence[str] = ()
         self._config = config
         self._revival = Revival()
         self._process: asyncio.subprocess.Process | None = None
+        #: Whoever waits for its metrics, which are empty if it has none.
+        self._asked: asyncio.Future[Dumped] | None = None
 
     async def start(self) -> str:
         """Starts it, and returns its address when it accepts connections; or raises :class:`CannotServe`."""
@@ -111,6 +140,7 @@ class Worker:
             *(sys.executable, "-P", "-m", "fastcollab.serving.worker", str(self.number)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
             # What a terminal tells all of its processes, this one hears from us.
             start_new_session=True,
         )
@@ -141,6 +171,7 @@ class Worker:
                 )
             log.warning("a worker has ended, and is started again", worker=self.number, why=why, seconds=wait)
             await asyncio.sleep(wait)
+            self.restarts += 1
             try:
                 await self.start()
                 why = ""
@@ -151,9 +182,30 @@ class Worker:
         """Hears what it says, until it has ended; returns its status."""
         assert self._process is not None and self._process.stdout is not None, "it has been started"
         async for line in self._process.stdout:
-            self.faults = json.loads(line)["faults"]
+            said = json.loads(line)
+            if "metrics" in said:
+                self._answered(said["metrics"])
+            else:
+                self.faults = said["faults"]
         self.is_serving = False
+        self._answered([])
         return await self._process.wait()
+
+    async def metrics(self) -> Dumped:
+        """Its metrics; none, if it does not answer in time. Who asks while it is asked gets the same answer."""
+        assert self._process is not None and self._process.stdin is not None, "it has been started"
+        if self._asked is None:
+            self._asked = asyncio.get_running_loop().create_future()
+            self._process.stdin.write(b"metrics\n")
+        try:
+            return await asyncio.wait_for(asyncio.shield(self._asked), _ANSWERS)
+        except TimeoutError:
+            return []
+
+    def _answered(self, metrics: Dumped) -> None:
+        if self._asked is not None:
+            self._asked.set_result(metrics)
+            self._asked = None
 
     def tell(self, number: signal.Signals) -> None:
         """Sends it the signal, if it is there."""

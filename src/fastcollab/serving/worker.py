@@ -3,7 +3,8 @@
 It reads its configuration, a pickle, from the standard input: among its arguments others of the machine would see the
 secrets in it. On the standard output it says, as a line of JSON each, ``{"url": …}`` when it accepts connections, or
 ``{"problems": […]}``, and from then on ``{"faults": […]}`` whenever something begins or ceases to keep it from serving
-as it should.
+as it should. It answers each line ``metrics`` of the standard input with ``{"metrics": […]}``. It does not wait for the
+supervisor to read.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import pickle
 import signal
 import sys
+from typing import TextIO
 
 import structlog
 import uvloop
@@ -23,6 +25,7 @@ from fastcollab.config import Config
 from fastcollab.logs import configure_logging
 from fastcollab.server.gateway import Gateway
 from fastcollab.serving.plan import CannotServe
+from fastcollab.serving.pooled_metrics import dump
 from fastcollab.serving.process import run_gateway
 
 #: How often (s) it looks what is wrong.
@@ -41,20 +44,11 @@ def main() -> None:
                 print(json.dumps(what), file=answers, flush=True)
 
         async def run() -> None:
-            telling: list[asyncio.Task[None]] = []
-
-            async def tell_faults(gateway: Gateway) -> None:
-                said: list[str] = []
-                while True:
-                    if (faults := list(gateway.faults)) != said:
-                        say(faults=faults)
-                        said = faults
-                    await asyncio.sleep(_LOOKS)
+            conversing: list[asyncio.Task[None]] = []
 
             def announce(gateway: Gateway) -> None:
                 say(url=gateway.url)
-                asyncio.get_running_loop().add_reader(0, _supervisor_has_ended)
-                telling.append(asyncio.create_task(tell_faults(gateway)))
+                conversing.append(asyncio.create_task(_converse(gateway, answers)))
 
             await run_gateway(config, announce, reuse_port=True)
 
@@ -64,6 +58,32 @@ def main() -> None:
         except CannotServe as error:
             say(problems=error.lines)
             sys.exit(1)
+
+
+async def _converse(gateway: Gateway, answers: TextIO) -> None:
+    """Tells the supervisor what it wants to know, as long as there is one."""
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.connect_write_pipe(asyncio.Protocol, answers)
+
+    def say(**what: object) -> None:
+        transport.write(json.dumps(what).encode() + b"\n")
+
+    def hear() -> None:
+        if not (heard := os.read(0, 4096)):
+            _supervisor_has_ended()
+        for _ in range(heard.count(b"\n")):
+            say(metrics=dump(gateway.metrics()))
+
+    loop.add_reader(0, hear)
+    said: list[str] = []
+    try:
+        while True:
+            if (faults := list(gateway.faults)) != said:
+                say(faults=faults)
+                said = faults
+            await asyncio.sleep(_LOOKS)
+    finally:
+        transport.close()
 
 
 def _supervisor_has_ended() -> None:

@@ -19,6 +19,7 @@ from fastcollab.messages import Ack, ErrorSent
 from fastcollab.ports import Retention
 from fastcollab.server.committer import Committer
 from fastcollab.server.documents import Documents
+from fastcollab.server.tallies import Tallies
 
 
 class FaultyDocuments(MemoryDocuments):
@@ -42,12 +43,14 @@ class Surroundings:
         self.retired: list[str] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.read: list[Callable[[], None]] = []
+        self.tallies = Tallies()
         self.committer = Committer(
             self.documents,
             carry_out=self.carry_out,
             run=self.run,
             retire=lambda room: self.retired.append(room.id),
             changed=self.changed.append,
+            tallies=self.tallies,
             when_read=self.read.append,
         )
 

@@ -18,6 +18,7 @@ from fastcollab.messages import Ack, ErrorSent, OperationBroadcast
 from fastcollab.ports import Retention
 from fastcollab.server.committer import Committer
 from fastcollab.server.documents import Documents
+from fastcollab.server.tallies import Tallies
 
 
 class SlowDocuments(MemoryDocuments):
@@ -42,6 +43,7 @@ class Node:
             run=self.run,
             retire=lambda _room: None,
             changed=lambda _room_id: None,
+            tallies=Tallies(),
             committed=lambda room, mark, entries: self.told.append((room, mark, list(entries))),
         )
         self.documents = Documents(store, DocumentLimits(), Retention())

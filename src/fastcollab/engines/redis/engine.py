@@ -41,4 +41,5 @@ async def open_redis(config: EngineConfig) -> Engine:
         revocations,
         (registry.close, rosters.close, revocations.close, orders.close, documents.close),
         ClusterPorts(nodes, rosters, orders, bus),
+        servers.watch_calls,
     )

@@ -12,12 +12,14 @@ import asyncio
 import ssl
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+from time import perf_counter
 from typing import Any
 
 import hiredis
 from redis.crc import key_slot
 
 from fastcollab.config import EngineConfig
+from fastcollab.engines import Called
 from fastcollab.engines.redis import faults
 from fastcollab.engines.redis.checks import check_server
 from fastcollab.engines.redis.confirmation import confirmation_of
@@ -76,6 +78,7 @@ class Servers:
         #: Of servers that are there no more.
         self._retired: set[Pipe] = set()
         self._finding: asyncio.Task[None] | None = None
+        self._called: Called = _ignore
         self._under_way = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -186,6 +189,10 @@ class Servers:
         """
         self._watchers.append(changed)
 
+    def watch_calls(self, called: Called) -> None:
+        """Has `called` told of all commands but those that wait for something to read."""
+        self._called = called
+
     def met(self, error: Exception) -> None:
         """Has the log told of a fault, unless it has been."""
         self._faults.met(error, self._loop.time())
@@ -281,6 +288,7 @@ class Servers:
         """A command has come to its end: well, or by this error."""
         if request.lane is Lane.WAITING:
             return
+        self._called(request.lane.name.lower(), perf_counter() - request.begun, error is not None)
         if error is not None:
             self._faults.met(error, self._loop.time())
         elif self._faults.current is not None:
@@ -334,6 +342,7 @@ class _Request:
         "_hops",
         "_script",
         "_servers",
+        "begun",
         "data",
         "deadline",
         "durable",
@@ -361,6 +370,7 @@ class _Request:
         self.durable = durable
         self.data = pack(*command)
         self.future: asyncio.Future[Any] = loop.create_future()
+        self.begun = perf_counter()
         self.deadline = loop.time() + servers._timeout
         self._servers = servers
         self._command = command
@@ -423,6 +433,10 @@ class _Asking:
 
     def unsent(self, error: Exception, hopeless: bool) -> None:
         pass
+
+
+def _ignore(_lane: str, _seconds: float, _failed: bool) -> None:
+    """Nobody wants to know."""
 
 
 def _forget(future: asyncio.Future[Any]) -> None:

@@ -1,0 +1,44 @@
+from libc.stdint cimport int64_t
+
+
+cdef enum:
+    MOST_BOUNDS = 16
+
+
+cdef class Histogram:
+    cdef:
+        double limits[MOST_BOUNDS]
+        int64_t counts[MOST_BOUNDS + 1]   # by bucket; the last is of what exceeds all bounds
+        int size
+        readonly double sum
+
+    cdef void add(self, double value) noexcept
+
+
+cdef class Stream:
+    cdef:
+        readonly int64_t messages
+        readonly int64_t bytes            # of their payloads, before compression
+        readonly int64_t records          # in them
+
+
+cdef class Meter:
+    cdef:
+        readonly Stream cursors_received, selections_received
+        readonly Stream cursors_sent, selections_sent
+        readonly Stream bundles_received, bundles_sent
+        readonly int64_t gaps             # after which bundles of another node were missing
+        readonly int64_t throttled        # pauses in which a connection was not read
+        readonly int64_t received_bytes, sent_bytes   # of connections that have ended, as they came and went
+        readonly Histogram flush_records, flush_seconds, fanout_seconds, bus_seconds, ping_seconds
+
+
+cdef struct Rates:
+    int64_t since                         # when the first message could come, ns
+    int64_t at                            # when they were taken, ns
+    int64_t messages, received, sent      # how much there was then
+    int errors
+    float message_rate, received_rate, sent_rate, error_rate
+
+
+cdef void take_rates(Rates* rates, int64_t now, int64_t messages, int64_t received, int64_t sent, int errors) noexcept
