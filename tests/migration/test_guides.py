@@ -166,10 +166,11 @@ def test_operations_of_json0(folder: Path) -> None:
         assert before != {"title": "Old", "list": ["a", "b", "c"], "count": 4}, pair
 
 
-def exported(export: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def exported(folder: Path, *more: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    export = Guide("migrating-from-sharedb.md", folder).code("// export.mjs")
     return subprocess.run(
-        ["node", export, "./database.mjs", "notes"],
-        cwd=export.parent,
+        ["node", export, "./database.mjs", "notes", *more],
+        cwd=folder,
         env={**os.environ, **variables},
         capture_output=True,
         text=True,
@@ -177,9 +178,9 @@ def exported(export: Path, **variables: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_documents_move_from_sharedb(folder: Path, tmp_path: Path) -> None:
-    export = Guide("migrating-from-sharedb.md", folder).code("// export.mjs")
-    lines = exported(export)
+@pytest.mark.parametrize("more", [(), ("history",)])
+def test_documents_move_from_sharedb(folder: Path, tmp_path: Path, more: tuple[str, ...]) -> None:
+    lines = exported(folder, *more)
     assert (lines.returncode, lines.stderr) == (0, "")
     file = tmp_path / "notes.jsonl"
     file.write_text(lines.stdout, encoding="utf-8")
@@ -187,19 +188,24 @@ def test_documents_move_from_sharedb(folder: Path, tmp_path: Path) -> None:
     imported = command("import", str(file), *engine)
     assert imported.stdout == "documents imported: 4\n", imported.stderr
 
-    back = command("export", "--all", *engine).stdout.splitlines()
-    documents = {each["roomId"]: (each["type"], each["content"]) for each in map(json.loads, back)}
-    assert documents == {
+    back = command("export", "--all", "--history", *engine).stdout.splitlines()
+    documents = {each["roomId"]: each for each in map(json.loads, back)}
+    assert {room: (each["type"], each["content"]) for room, each in documents.items()} == {
         "notes/board": ("json1", {"tasks": ["b", "a"], "done": True}),
         "notes/letter": ("rich-text", [{"insert": "Dear", "attributes": {"bold": True}}, {"insert": "\n"}]),
         "notes/minutes": ("text", "Plan 👩\nLunch\n"),
         "notes/old": ("json1", {"list": [2], "title": "Old"}),
     }
+    past = {room: (each["history"]["content"], each["version"]) for room, each in documents.items()}
+    assert past["notes/old"] == ({"list": [2], "title": "Old"}, 0)
+    if more:
+        assert past["notes/minutes"] == ("Agenda 👩\n", 2)
+        assert past["notes/board"] == ({"tasks": ["a", "b"]}, 2)
+        assert past["notes/letter"] == ([{"insert": "Dear\n"}], 1)
 
 
 def test_what_cannot_move_from_sharedb_is_told(folder: Path) -> None:
-    export = Guide("migrating-from-sharedb.md", folder).code("// export.mjs")
-    lines = exported(export, UNKNOWN_TYPE="yes")
+    lines = exported(folder, UNKNOWN_TYPE="yes")
     assert lines.returncode == 1
     assert lines.stderr == "notes/count is left out: there is no type http://example.com/tally\n"
     assert len(lines.stdout.splitlines()) == 4
