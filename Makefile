@@ -9,7 +9,7 @@ SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
 
 SDK := sdk/node_modules/.ready
 
-.PHONY: help setup demo run browser test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize packages docs lint bench clean
+.PHONY: help setup demo run browser screenshots test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize packages docs lint bench clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -54,6 +54,9 @@ browser:  ## a Chromium, unless there is one
 	else \
 		echo "The tests need a browser: install Chromium (on Debian: apt-get install chromium)." >&2; exit 1; \
 	fi
+
+screenshots: setup browser demo  ## the dashboard in pictures, in build/screenshots
+	$(BIN)/python -m tests.browser.screenshots
 
 test: setup browser lint sdk  ## lint, then all tests
 	cd sdk && npm run --silent package && npm test --silent

@@ -4,27 +4,19 @@ is furnished anew for each, and everybody leaves at its end.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
+from tests.browser.chromium import launch
 from tests.browser.people import Company
 from tests.browser.venue import Venue, open_venue
-
-#: One that downloads nothing, reports nothing, and draws without a graphics card.
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert program, "there is no browser: run `make browser`"
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        browser = await launch(playwright)
         yield browser
         await browser.close()
 

@@ -8,7 +8,7 @@ has.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
@@ -33,6 +33,10 @@ _VISIBLE = r"""() => {
     line: widget => number(within(widget, 'line-value')[0].textContent),
     bar: widget => within(widget, 'bar').map(bar => number(bar.getAttribute('aria-valuenow'))),
     text: widget => [...widget.querySelectorAll('.cm-line')].map(written).join('\n'),
+    'rich-text': widget => {
+      const texts = selector => [...widget.querySelectorAll(selector)].map(each => each.textContent);
+      return { text: texts('.ql-editor :is(p, h2, li)').join('\n'), bold: texts('.ql-editor strong').join('') };
+    },
   };
   return [...document.querySelectorAll('[data-testid=widget]')]
     .sort((a, b) => a.style.zIndex - b.style.zIndex)
@@ -44,11 +48,29 @@ _VISIBLE = r"""() => {
     }));
 }"""
 
+
+#: Into a field, behind these words of it.
+_PUT_CARET = """(field, behind) => {
+  field.focus();
+  const at = field.value.indexOf(behind) + behind.length;
+  field.setSelectionRange(at, at);
+}"""
+
+
+def _text(content: Iterable[Any]) -> str:
+    """That of a Delta."""
+    return "".join(each["insert"] for each in content)
+
+
 _DOCUMENT_VALUES: Mapping[str, Callable[[Any], Any]] = {
     "number": lambda widget: widget["value"],
     "line": lambda widget: widget["points"][-1],
     "bar": lambda widget: [bar["value"] for bar in widget["bars"]],
     "text": lambda widget: widget["content"],
+    "rich-text": lambda widget: {
+        "text": _text(widget["content"]).removesuffix("\n"),
+        "bold": _text(each for each in widget["content"] if each.get("attributes", {}).get("bold")),
+    },
 }
 
 
@@ -176,11 +198,11 @@ class Person:
         await self.widget("plan").locator(".cm-content").press(key)
         await self.page.keyboard.type(text, delay=20)
 
-    async def write(self, widget_id: str, at: int, text: str, delay: float = 20) -> None:
-        """Types into the title, letter by letter, at a place in it."""
+    async def write(self, widget_id: str, behind: str, text: str, delay: float = 20) -> None:
+        """Types into the title, letter by letter, behind these words of it; behind none is at its beginning."""
         title = self.widget(widget_id).get_by_test_id("widget-title")
         await title.click()
-        await title.evaluate("(input, at) => input.setSelectionRange(at, at)", at)
+        await title.evaluate(_PUT_CARET, behind)
         await self.page.keyboard.type(text, delay=delay)
 
     async def title(self, widget_id: str) -> str:

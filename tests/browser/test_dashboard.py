@@ -48,7 +48,7 @@ async def test_what_somebody_has_selected_is_marked_for_the_others(company: Comp
 
 async def test_two_write_in_one_title(company: Company) -> None:
     ada, ben = await two(company)
-    await asyncio.gather(ada.write("climate", 0, "Old "), ben.write("climate", len("Greenhouse"), ", south, 🌡"))
+    await asyncio.gather(ada.write("climate", "", "Old "), ben.write("climate", "Greenhouse", ", south, 🌡"))
     await company.agree()
     assert await ada.title("climate") == "Old Greenhouse, south, 🌡 temperature"
 
@@ -68,17 +68,24 @@ async def test_two_write_in_one_note_and_see_each_others_caret(company: Company)
     await company.agree()
 
 
+async def test_two_format_and_write_in_one_rich_note(company: Company) -> None:
+    ada, ben = await two(company)
+    for person, key, text in ((ada, "Control+End", "Bring gloves"), (ben, "Control+Home", "Draft: ")):
+        await person.widget("agenda").locator(".ql-editor").press(key)
+        if person is ada:
+            await person.page.keyboard.press("Enter")
+            await person.widget("agenda").get_by_label("Bold").click()
+        await person.page.keyboard.type(text, delay=20)
+    board = {widget["id"]: widget for widget in await company.agree()}
+    assert board["agenda"]["value"]["text"].startswith("Draft: ")
+    assert board["agenda"]["value"]["bold"].endswith("Bring gloves")
+
+
 async def test_the_caret_stays_at_its_word_while_another_writes_before_it(company: Company) -> None:
     ada, ben = await two(company)
-    title = ben.widget("climate").get_by_test_id("widget-title")
-    writing = asyncio.create_task(ada.write("climate", 0, "a" * 40, delay=15))
-    for _ in range(12):
-        await title.evaluate("""input => {
-          input.focus();
-          const at = input.value.indexOf(' temp');
-          input.setSelectionRange(at, at);
-        }""")
-        await ben.page.keyboard.type("b")
+    writing = asyncio.create_task(ada.write("climate", "", "a" * 40, delay=15))
+    for number in range(12):
+        await ben.write("climate", "Greenhouse" + "b" * number, "b")
     await writing
     await company.agree()
     assert await ada.title("climate") == "a" * 40 + "Greenhouse" + "b" * 12 + " temperature"
@@ -110,7 +117,7 @@ async def test_five_do_all_at_once(company: Company) -> None:
     ada, ben, eve, joe, liz = people
     await asyncio.gather(
         ada.drag("water", -3, 9),
-        ben.write("harvest", 0, "Late "),
+        ben.write("harvest", "", "Late "),
         eve.count("seedlings", 7),
         joe.count("seedlings", -3),
         liz.drag("climate", 0, 5),
@@ -126,7 +133,7 @@ async def test_one_undoes_what_is_ones_own(company: Company) -> None:
     ada, ben = await two(company)
     await ada.drag("water", -2, 10)  # upon another one
     await ben.count("water", 4)
-    await ben.write("climate", 0, "The ")
+    await ben.write("climate", "", "The ")
     await company.agree()
     await ada.see("undo").click()
     await until("it is not back", lambda: ben.cells("water"), lambda cells: cells == (18, 0))
@@ -145,8 +152,8 @@ async def test_what_two_did_without_a_network_is_merged(company: Company) -> Non
     ada, ben = await two(company)
     for person in (ada, ben):
         await person.switch_network()
-    await ada.write("harvest", 0, "Our ")
-    await ben.write("harvest", len("Harvest"), " so far")
+    await ada.write("harvest", "", "Our ")
+    await ben.write("harvest", "Harvest", " so far")
     await ada.count("seedlings", 5)
     await ben.count("seedlings", -2)
     await ada.write_note("From Ada. ")
@@ -170,12 +177,12 @@ async def test_what_two_did_without_a_network_is_merged(company: Company) -> Non
 async def test_what_was_done_offline_outlives_the_tab(company: Company) -> None:
     ada, ben = await two(company)
     await ada.switch_network()
-    await ada.write("climate", 0, "Warm ")
+    await ada.write("climate", "", "Warm ")
     await ada.count("seedlings", 3)
     await ada.write_note("Kept for later. ")
     was = ada.user_id
     await ada.close()
-    await ben.write("climate", 0, "Very ")
+    await ben.write("climate", "", "Very ")
     await ada.open()
     assert ada.user_id == was
     board = {widget["id"]: widget for widget in await company.agree()}
@@ -191,11 +198,11 @@ async def test_what_was_done_offline_outlives_the_tab(company: Company) -> None:
 async def test_a_gateway_is_killed(company: Company, venue: Venue, gateway: int) -> None:
     ada, ben = await company.enter(gateway), await company.enter(1)
     killed = venue.gateways[0]
-    await ada.write("climate", 0, "A ")
+    await ada.write("climate", "", "A ")
     await company.agree()
     await killed.kill()
     try:
-        await ada.write("climate", 2, "hot ")
+        await ada.write("climate", "A ", "hot ")
         await ben.count("water", 2)
         if gateway == DOOR:
             # Where the door has led is not known; the other one is the only one there now.

@@ -11,6 +11,7 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from tests.chaos.ways import Way
@@ -19,7 +20,7 @@ from tests.redis_servers import VALKEY, start_server
 
 from fastcollab import Config
 from fastcollab.client import CollaborativeClient
-from fastcollab.demo.content import DASHBOARD, PLAN, first_content
+from fastcollab.demo.content import AGENDA, DASHBOARD, PLAN, first_content
 from fastcollab.demo.crowd import Crowd
 from fastcollab.demo.people import Persona, persona
 from fastcollab.demo.site import BUILT, Site, origins
@@ -66,7 +67,7 @@ class Venue:
             dashboard = (await client.join_room(DASHBOARD, "json1")).document.content
             widgets = []
             for widget in dashboard["widgets"]:
-                note = await client.join_room(widget["room"], "text") if "room" in widget else None
+                note = await client.join_room(widget["room"], widget["type"]) if "room" in widget else None
                 widgets.append({**widget, "content": note.document.content} if note else widget)
             return {**dashboard, "widgets": widgets}
 
@@ -76,8 +77,11 @@ class Venue:
             room = await client.join_room(DASHBOARD, "json1")
             removal = {} if room.document.content is None else {"r": True}
             await room.submit([{**removal, "i": await _beginning(DASHBOARD, "json1")}])
-            note = await client.join_room(PLAN, "text")
-            await note.submit([await _beginning(PLAN, "text"), {"d": len(note.text)}])
+            plan = await client.join_room(PLAN, "text")
+            await plan.submit([await _beginning(PLAN, "text"), {"d": len(plan.text)}])
+            agenda = await client.join_room(AGENDA, "rich-text")
+            length = sum(len(each["insert"]) for each in agenda.document.content)
+            await agenda.submit([*await _beginning(AGENDA, "rich-text"), *([{"delete": length}] if length else [])])
 
     @asynccontextmanager
     async def _witness(self, gateway: int) -> AsyncIterator[CollaborativeClient]:
@@ -97,9 +101,9 @@ def _config() -> Config:
 
 
 @asynccontextmanager
-async def open_venue() -> AsyncIterator[Venue]:
-    """All of it runs; nothing of it outlives the block."""
-    assert (BUILT / "index.html").is_file(), "the dashboard is not built: run `make demo`"
+async def open_venue(web: Path = BUILT) -> AsyncIterator[Venue]:
+    """All of it runs, with the page that is built in the folder; nothing of it outlives the block."""
+    assert (web / "index.html").is_file(), "the dashboard is not built: run `make demo`"
     async with contextlib.AsyncExitStack() as running:
         server = await asyncio.to_thread(start_server, VALKEY)
         running.callback(server.stop)
@@ -116,7 +120,7 @@ async def open_venue() -> AsyncIterator[Venue]:
         crowd = Crowd(lambda number: CollaborativeClient(urls[number % 2], venue.token(persona(number))))
         running.push_async_callback(crowd.resize, 0)
         venue = Venue(origins(listening)[0], gateways, crowd)
-        site = Site(BUILT, listening, urls, venue.token, crowd)
+        site = Site(web, listening, urls, venue.token, crowd)
         await site.start()
         running.push_async_callback(site.close)
         await venue.furnish()

@@ -3,7 +3,7 @@
  * are in the page; the list is looked at again a few times a second, however much comes.
  */
 
-import { type ReactNode, type UIEvent, useEffect, useMemo, useRef, useState } from 'react';
+import { type ReactNode, type UIEvent, useEffect, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import { useSession } from '../collab/session.js';
 import { type Filter, GROUPS, type Group, type Message, matches, sizeInWords } from '../model/traffic.js';
 import { TEST_IDS } from '../testids.js';
@@ -129,8 +129,11 @@ function Rows({ messages, chosen, onChoose }: RowsProps): ReactNode {
   const [top, setTop] = useState(0);
   const follows = useRef(true);
   // biome-ignore lint/correctness/useExhaustiveDependencies: it is new messages that are to be followed
-  useEffect(() => {
-    if (follows.current && box.current) box.current.scrollTop = box.current.scrollHeight;
+  useLayoutEffect(() => {
+    const element = box.current!;
+    if (!follows.current) return;
+    element.scrollTop = element.scrollHeight;
+    setTop(element.scrollTop); // the event comes when what was there before has been painted
   }, [messages, height]);
   const scrolled = ({ currentTarget }: UIEvent<HTMLElement>): void => {
     const { scrollTop, scrollHeight, clientHeight } = currentTarget;

@@ -1,0 +1,85 @@
+"""Pictures of the dashboard, to be looked at; ``python -m tests.browser.screenshots`` (`make screenshots`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Page, async_playwright
+from tests.browser.chromium import launch
+from tests.browser.people import Company, Person
+from tests.browser.venue import open_venue
+
+FOLDER = Path("build/screenshots")
+DESKTOP = {"width": 1440, "height": 900}
+TABLET = {"width": 820, "height": 1180}
+PHONE = {"width": 390, "height": 844}
+PEOPLE = 5
+SETTLING = 1.5  # seconds
+
+
+class Album:
+    def __init__(self, company: Company) -> None:
+        self._company = company
+
+    @asynccontextmanager
+    async def visit(self, name: str, viewport: dict[str, int], scheme: Any = "light") -> AsyncIterator[Person]:
+        """Somebody before a screen of that size, of which a picture is taken at the end."""
+        person = await self._company.enter(0)
+        await person.page.set_viewport_size({"width": viewport["width"], "height": viewport["height"]})
+        await person.page.emulate_media(color_scheme=scheme)
+        yield person
+        await asyncio.sleep(SETTLING)
+        await self._take(person.page, name)
+        await person.close()
+
+    async def _take(self, page: Page, name: str) -> None:
+        await page.screenshot(path=FOLDER / f"{name}.png")
+        print(FOLDER / f"{name}.png")
+
+
+async def main() -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    async with async_playwright() as playwright, open_venue() as venue:
+        browser = await launch(playwright)
+        company = Company(browser, venue)
+        album = Album(company)
+        async with album.visit("alone", DESKTOP):
+            pass
+        await venue.crowd.resize(PEOPLE)
+        for scheme in ("light", "dark"):
+            async with album.visit(f"desktop-{scheme}", DESKTOP, scheme) as person:
+                await person.write_note("Who can bring the wheelbarrow on Saturday?")
+            async with album.visit(f"phone-{scheme}", PHONE, scheme):
+                pass
+        async with album.visit("tablet", TABLET):
+            pass
+        async with album.visit("participants", DESKTOP) as person:
+            await person.page.get_by_label("people are here").click()
+        async with album.visit("adding", DESKTOP) as person:
+            await person.see("add").click()
+        async with album.visit("offline", DESKTOP) as person:
+            await person.switch_network()
+            await person.count("water", 3)
+        async with album.visit("message", DESKTOP) as person:
+            await person.see("inspector-pause").click()
+            await person.see("message").last.click()
+        async with album.visit("dragging", DESKTOP) as person:
+            box = await person.widget("water").get_by_test_id("widget-handle").bounding_box()
+            assert box is not None
+            await person.page.mouse.move(box["x"] + 6, box["y"] + 6)
+            await person.page.mouse.down()
+            await person.page.mouse.move(box["x"] - 120, box["y"] + 210, steps=6)
+        async with album.visit("phone-lab", PHONE) as person:
+            await person.see("lab-toggle").click()
+        await venue.crowd.resize(100)
+        async with album.visit("crowd", DESKTOP):
+            pass
+        await browser.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
