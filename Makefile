@@ -9,7 +9,7 @@ SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
 
 SDK := sdk/node_modules/.ready
 
-.PHONY: help setup demo run browser screenshots test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize packages docs lint bench clean
+.PHONY: help setup demo run browser screenshots test api sdk sdkfuzz attacks conformance simulate durability chaos cluster twins fuzz sanitize packages docs lint bench clean monitoring
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 12
@@ -86,6 +86,11 @@ chaos: setup  ## three gateways and a Redis under every fault, with several seed
 
 cluster: setup  ## clients spread over gateways, on every kind of Redis server
 	CLUSTER_KINDS=redis-6,redis-7,sentinel,cluster $(BIN)/python -m pytest tests/cluster
+
+# Needs Debian's package prometheus, or another that has the programs prometheus and promtool.
+monitoring: setup  ## a real Prometheus, asked all that dashboard and alerts ask
+	prometheus --version
+	$(BIN)/python -m pytest tests/monitoring
 
 twins: setup  ## 200,000 cases a document type against the published packages
 	FASTCOLLAB_TWIN_CASES=$${FASTCOLLAB_TWIN_CASES:-200000} $(BIN)/python -m pytest tests/twins

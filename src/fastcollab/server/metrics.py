@@ -26,7 +26,7 @@ from prometheus_client import ProcessCollector
 from prometheus_client.metrics_core import Metric
 
 from fastcollab import messages, ot
-from fastcollab.core.limit_guard import LimitGuard
+from fastcollab.core.limit_guard import Excess, LimitGuard
 from fastcollab.core.session import SessionState
 from fastcollab.errors import CloseCode, ErrorCode
 from fastcollab.server._listener import Census, take_census
@@ -45,6 +45,7 @@ _CLOSE_CODES = (*(int(code) for code in CloseCode), _NO_STATUS)
 _STATUSES = (400, 403, 404, 408, 414, 426, 429, 431, 500, 503)
 _STORE_CALLS = ("append", "create", "history", "load", "results", "snapshot")
 _LANES = ("commits", "queries")
+_LIMITS = ("connections", "connections_per_user", "connection_rate", "messages", "operations", "rooms_per_user")
 _VERSION = version("fastcollab")
 
 
@@ -178,9 +179,10 @@ _sent, _sent_bytes = _flow(
 
 
 def _exceeded(look: Look) -> Values:
+    never = dict.fromkeys(_LIMITS, Excess(0, 0))
     return {
         (limit, outcome): count
-        for limit, excess in look.guard.counts().items()
+        for limit, excess in (never | look.guard.counts()).items()
         for outcome, count in excess._asdict().items()
     }
 
