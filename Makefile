@@ -4,8 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-# What computes and does not wait: each in a process of its own. The others have the machine for themselves.
-SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins
+# These run in several processes, since most of them wait for something; the others have the machine for themselves. A
+# machine that is busy may be late: what fails side by side is tried again alone.
+SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins tests/server tests/cluster tests/conformance
+PROCESSES := 3
 
 SDK := sdk/node_modules/.ready
 
@@ -60,7 +62,8 @@ screenshots: setup browser demo  ## the dashboard in pictures, in build/screensh
 
 test: setup browser lint sdk  ## lint, then all tests
 	cd sdk && npm run --silent package && npm test --silent
-	$(BIN)/python -m pytest --numprocesses auto --dist loadscope $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadscope $(SIDE_BY_SIDE) || \
+		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(SIDE_BY_SIDE)
 	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
 conformance: setup  ## Autobahn's WebSocket cases against the listener
