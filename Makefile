@@ -148,7 +148,7 @@ lint: setup $(SDK)  ## formatting, types, layers
 	$(BIN)/lint-imports
 	cd sdk && npm run --silent lint
 
-bench: setup  ## the figures in the README, measured anew
+bench: setup browser sdk  ## the figures in the README, measured anew
 	$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python -m benchmarks.fanout
 	$(BIN)/python -m benchmarks.compression
@@ -156,6 +156,7 @@ bench: setup  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.documents
 	$(BIN)/python -m benchmarks.cluster
 	$(BIN)/python -m benchmarks.sizing
+	$(BIN)/python -m benchmarks.browser
 	$(BIN)/fastcollab load --idle 5000
 
 clean:  ## removes what the other targets made
