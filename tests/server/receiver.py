@@ -30,9 +30,9 @@ def is_genuine(secret: str, headers: Any, body: bytes, window: float = 300) -> b
 class Receiver:
     """Serves `documents`, by room, and keeps in them what it is given, unless it has something newer.
 
-    `rights` are what users may do, by user and room, and `profiles` how they are shown, by user. `on_load`, `on_save`,
-    `on_permission` and `on_profile` are asked instead, where a test sets them. It dies with :meth:`stop`, and
-    :meth:`start` has it back at the same address.
+    `rights` are what users may do, by user and room, and `profiles` how they are shown, by user; `events` are those of
+    webhooks. `on_load`, `on_save`, `on_permission`, `on_profile` and `on_event` are asked instead, where a test sets
+    them. It dies with :meth:`stop`, and :meth:`start` has it back at the same address.
     """
 
     def __init__(self) -> None:
@@ -43,6 +43,7 @@ class Receiver:
         self.permissions_asked: list[dict[str, Any]] = []
         self.profiles: dict[str, dict[str, Any]] = {}
         self.profiles_asked: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
         self.forged = 0
         self.at_once: Counter[str] = Counter()
         self.most_at_once = 0
@@ -51,6 +52,7 @@ class Receiver:
         self.on_save: Answer = self.keep
         self.on_permission: Answer = self.permit
         self.on_profile: Answer = self.show
+        self.on_event: Answer = answering(204)
         self._port = 0
         self._runner: web.AppRunner | None = None
         self._news = asyncio.Event()
@@ -130,12 +132,13 @@ class Receiver:
             self._news.set()
             return web.Response(status=401)
         request = json.loads(body)
+        told = self.events, self.on_event
         log, answer = {
             "load": (self.loads, self.on_load),
             "save": (self.saves, self.on_save),
             "permission": (self.permissions_asked, self.on_permission),
             "profile": (self.profiles_asked, self.on_profile),
-        }[request["event"]]
+        }.get(request["event"], told)
         log.append(request)
         room = request.get("roomId", "")
         self.at_once[room] += 1

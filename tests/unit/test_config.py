@@ -112,6 +112,13 @@ engine.prefix = "fastcollab"
 engine.timeout = 5.0
 engine.channels = 16
 engine.lease = 15.0
+webhooks.events = ["room_occupied", "room_vacated", "document_changed", "connection_opened", "connection_closed"]
+webhooks.timeout = 5.0
+webhooks.at_once = 8
+webhooks.most_waiting = 10000
+webhooks.give_up_after = 86400.0
+webhooks.document_delay = 2.0
+webhooks.document_max_delay = 10.0
 ops.host = "127.0.0.1"
 ops.api_keys = []
 log.level = "info"
@@ -123,6 +130,7 @@ PROMISED_UNSET = {
     "ops.port",
     *("auth.secret", "auth.public_key_file", "auth.jwks_url", "auth.issuer", "auth.audience"),
     *("backend.load_url", "backend.save_url", "backend.permission_url", "backend.profile_url", "backend.secret"),
+    *("webhooks.url", "webhooks.secret"),
 }
 
 TomlFile = Callable[[str], Path]
@@ -843,3 +851,17 @@ def test_keys_have_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert config.ops.named_keys() == [("deploy", "a" * 32), ("key 2", "b" * 31 + "=")]
     assert "aaa" not in effective_config(config)
     assert "aaa" not in repr(config)
+
+
+def test_webhooks_need_an_address_that_is_one_and_a_secret() -> None:
+    (problem,) = problems_of(lambda: Config(webhooks={"url": "https://app.example.com/events"}))
+    assert problem.startswith("webhooks.secret must be set, since requests to webhooks.url are signed with it: ")
+    (problem,) = problems_of(lambda: Config(webhooks={"url": "https://u:p@h/", "secret": "s" * 31}))
+    assert problem == "webhooks.secret must have at least 32 bytes, and has 31 (keyword argument webhooks)"
+    (problem,) = problems_of(lambda: Config(webhooks={"url": "ftp://pass@h/", "secret": SECRET}))
+    assert problem.startswith("webhooks.url must be an address such as https://app.example.com/events")
+    assert "pass" not in problem
+    (problem,) = problems_of(lambda: Config(webhooks={"events": ["room_closed"]}))
+    assert problem.startswith("webhooks.events ")
+    (problem,) = problems_of(lambda: Config(webhooks={"document_delay": 20.0}))
+    assert problem.startswith("webhooks.document_max_delay must be at least webhooks.document_delay, 20.0")

@@ -20,6 +20,7 @@ from fastcollab.config.sections import (
     RoomsConfig,
     ServerConfig,
     TlsConfig,
+    WebhooksConfig,
 )
 from fastcollab.config.sources import Setting
 
@@ -46,6 +47,7 @@ __all__ = [
     "ServerConfig",
     "Setting",
     "TlsConfig",
+    "WebhooksConfig",
     "config_reference",
     "effective_config",
     "section_models",

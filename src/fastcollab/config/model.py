@@ -37,6 +37,7 @@ from fastcollab.config.sections import (
     Section,
     ServerConfig,
     TlsConfig,
+    WebhooksConfig,
 )
 from fastcollab.config.sources import Layer, LayerReader, environment_variable
 
@@ -61,6 +62,7 @@ class Config(BaseSettings):
     fanout: FanoutConfig = FanoutConfig()
     documents: DocumentsConfig = DocumentsConfig()
     backend: BackendConfig = BackendConfig()
+    webhooks: WebhooksConfig = WebhooksConfig()
     engine: EngineConfig = EngineConfig()
     ops: OpsConfig = OpsConfig()
     log: LogConfig = LogConfig()

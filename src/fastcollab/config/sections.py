@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -40,12 +40,18 @@ ShadowedLimit = Literal[
 ]
 """A limit that can be in shadow mode."""
 
+WebhookEvent = Literal["room_occupied", "room_vacated", "document_changed", "connection_opened", "connection_closed"]
+"""An event that a receiver can be told of."""
+
 #: The types of settings that are lists.
-_LISTS = (tuple[str, ...], tuple[str, ...] | None, tuple[ShadowedLimit, ...], tuple[SecretStr, ...])
+_LISTS = (
+    *(tuple[str, ...], tuple[str, ...] | None, tuple[SecretStr, ...]),
+    *(tuple[ShadowedLimit, ...], tuple[WebhookEvent, ...]),
+)
 
 _HTTP_URL = re.compile(r"https?://[^/?#\s]+(/[^#\s]*)?")
 
-_BACKEND_SECRET_BYTES = 32
+_SIGNING_SECRET_BYTES = 32
 
 #: A name, a colon and a key, or a key alone: of such characters as a header may have after `Bearer` (RFC 6750).
 _API_KEY = re.compile(r"(?:(?P<name>[A-Za-z0-9_.-]{1,32}):)?(?P<key>[A-Za-z0-9._~+/-]+=*)")
@@ -69,6 +75,27 @@ def _at_least(value: Number, info: ValidationInfo, other: str, section: str) -> 
     if bound is not None and value < bound:
         raise ValueError(f"must be at least {section}.{other}, {bound:_}, got {value:_}")
     return value
+
+
+def _http_url(url: str | None, example: str) -> str | None:
+    # An address may carry a password, so it is not repeated.
+    if url is not None and not _HTTP_URL.fullmatch(url):
+        raise ValueError(f"must be an address such as {example}")
+    return url
+
+
+def _signing_secret(secret: SecretStr | None, info: ValidationInfo, section: str, *urls: str) -> SecretStr | None:
+    """``secret``, if it is there and long enough to sign requests to those of the addresses that are set."""
+    if secret is None:
+        for name in urls:
+            if info.data.get(name) is not None:
+                raise ValueError(
+                    f"must be set, since requests to {section}.{name} are signed with it: for example "
+                    "to `openssl rand -hex 32`"
+                )
+    elif (size := len(secret.get_secret_value().encode())) < _SIGNING_SECRET_BYTES:
+        raise ValueError(f"must have at least {_SIGNING_SECRET_BYTES} bytes, and has {size}")
+    return secret
 
 
 def _usable(use: Callable[[], object]) -> None:
@@ -613,24 +640,12 @@ class BackendConfig(Section):
     @field_validator("load_url", "save_url", "permission_url", "profile_url")
     @classmethod
     def _check_url(cls, url: str | None) -> str | None:
-        # An address may carry a password, so it is not repeated.
-        if url is not None and not _HTTP_URL.fullmatch(url):
-            raise ValueError("must be an address such as https://app.example.com/documents")
-        return url
+        return _http_url(url, "https://app.example.com/documents")
 
     @field_validator("secret")
     @classmethod
     def _check_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
-        if secret is None:
-            for name in ("load_url", "save_url", "permission_url", "profile_url"):
-                if info.data.get(name) is not None:
-                    raise ValueError(
-                        f"must be set, since requests to backend.{name} are signed with it: for example "
-                        "to `openssl rand -hex 32`"
-                    )
-        elif (size := len(secret.get_secret_value().encode())) < _BACKEND_SECRET_BYTES:
-            raise ValueError(f"must have at least {_BACKEND_SECRET_BYTES} bytes, and has {size}")
-        return secret
+        return _signing_secret(secret, info, "backend", "load_url", "save_url", "permission_url", "profile_url")
 
     @field_validator("save_max_delay")
     @classmethod
@@ -641,6 +656,56 @@ class BackendConfig(Section):
     def addresses(self) -> tuple[str, ...]:
         """Those that are set."""
         return tuple(filter(None, (self.load_url, self.save_url, self.permission_url, self.profile_url)))
+
+
+class WebhooksConfig(Section):
+    """Events that your own program is told of, by signed requests."""
+
+    url: str | None = None
+    """HTTP address that events are sent to; not set: they are not."""
+
+    secret: SecretStr | None = None
+    """Shared secret that these requests are signed with, at least 32 bytes; needed for the address. The environment
+    variable is `FASTCOLLAB_WEBHOOKS__SECRET`.
+    """
+
+    events: tuple[WebhookEvent, ...] = get_args(WebhookEvent)
+    """Which events: of `room_occupied`, `room_vacated`, `document_changed`, `connection_opened` and
+    `connection_closed`.
+    """
+
+    timeout: float = Field(default=5.0, gt=0, le=300)
+    """Seconds that the receiver has for an answer."""
+
+    at_once: int = Field(default=8, ge=1, le=1000)
+    """How many events are sent at the same time."""
+
+    most_waiting: int = Field(default=10_000, ge=1, le=10_000_000)
+    """How many events may wait for a receiver that is slow or away; those that come then are dropped."""
+
+    give_up_after: float = Field(default=86_400.0, ge=1, le=2_592_000)
+    """Seconds after which an event is not sent again, but dropped."""
+
+    document_delay: float = Field(default=2.0, ge=0, le=3600)
+    """Seconds without a change after which `document_changed` is sent."""
+
+    document_max_delay: float = Field(default=10.0, ge=0, le=86_400)
+    """Seconds after which it is sent even if the document goes on changing."""
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str | None) -> str | None:
+        return _http_url(url, "https://app.example.com/events")
+
+    @field_validator("secret")
+    @classmethod
+    def _check_secret(cls, secret: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        return _signing_secret(secret, info, "webhooks", "url")
+
+    @field_validator("document_max_delay")
+    @classmethod
+    def _check_order(cls, delay: float, info: ValidationInfo) -> float:
+        return _at_least(delay, info, "document_delay", "webhooks")
 
 
 class OpsConfig(Section):

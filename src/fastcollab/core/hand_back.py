@@ -21,10 +21,10 @@ All times are in ns, of a monotonic clock.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastcollab.core.agenda import Agenda
 from fastcollab.core.limits import SECOND
 
 #: From so many failures on the backoff does not grow any more, whatever its limit is.
@@ -56,43 +56,6 @@ class _Pending:
     not_before: int = 0
 
 
-class _Agenda:
-    """Names by time. To move one costs nothing until its former time has come, so that each change can do it."""
-
-    def __init__(self) -> None:
-        self._times: dict[str, int] = {}
-        #: Has the name at its time or, if that was put off, at an earlier one.
-        self._heap: list[tuple[int, str]] = []
-        self._in_heap: dict[str, int] = {}
-
-    def put(self, name: str, time: int) -> None:
-        self._times[name] = time
-        known = self._in_heap.get(name)
-        if known is None or time < known:
-            self._push(name, time)
-
-    def remove(self, name: str) -> None:
-        self._times.pop(name, None)
-
-    def first(self) -> tuple[int, str] | None:
-        """The name whose time comes first."""
-        while self._heap:
-            time, name = self._heap[0]
-            wanted = self._times.get(name)
-            if time == wanted:
-                return time, name
-            heapq.heappop(self._heap)
-            if time == self._in_heap.get(name):
-                del self._in_heap[name]
-                if wanted is not None:
-                    self._push(name, wanted)
-        return None
-
-    def _push(self, name: str, time: int) -> None:
-        heapq.heappush(self._heap, (time, name))
-        self._in_heap[name] = time
-
-
 class HandBackSchedule:
     """Which documents, by room, are to be handed back when. `random` gives numbers from 0 to 1."""
 
@@ -101,8 +64,8 @@ class HandBackSchedule:
         self._random = random
         self._pending: dict[str, _Pending] = {}
         #: Those that wait: for the first time, and after a failure.
-        self._waiting = _Agenda()
-        self._retries = _Agenda()
+        self._waiting = Agenda()
+        self._retries = Agenda()
         self._retry_from = 0
         self._under_way = 0
         self._hurrying = False

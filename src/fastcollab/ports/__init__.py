@@ -31,6 +31,7 @@ from fastcollab.ports.cluster import (
     Permit,
     Roster,
     Rosters,
+    Turn,
 )
 from fastcollab.ports.connections import (
     ConnectionRegistry,
@@ -78,4 +79,5 @@ __all__ = [
     "Settled",
     "StoredDocument",
     "TakenUp",
+    "Turn",
 ]

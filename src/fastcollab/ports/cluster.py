@@ -24,6 +24,13 @@ class Roster(NamedTuple):
     new: Collection[str] = ()
 
 
+class Turn(NamedTuple):
+    """Whether somebody takes part in a room; `at` is Unix time in ms, by one clock for all nodes."""
+
+    occupied: bool
+    at: int
+
+
 class Rosters(Protocol):
     """Who takes part in which room, through which node.
 
@@ -63,6 +70,16 @@ class Rosters(Protocol):
 
     async def read(self, room_id: str) -> Sequence[RosterEntry]:
         """The whole roster; empty if nobody takes part."""
+        ...
+
+    async def turned(self, room_id: str) -> Turn | None:
+        """Whether somebody takes part in the room now and nobody did, or the other way round, since this was last asked
+        by any node; None: neither. Of all nodes one is told of each change.
+        """
+        ...
+
+    def watch_buried(self, told: Callable[[str], None]) -> None:
+        """Has `told` called with each room in which a dead node's participants were buried by this one."""
         ...
 
     async def sizes(self, room_ids: Sequence[str]) -> Sequence[int]:

@@ -25,8 +25,8 @@ _NO_LIMIT = 2**31 - 1
 
 class Attendance:
     """`live` gives the room with an id, if it is open here. `reading` is told when a roster begins to be read, and
-    `read` is given what was read, or None. `tell` tells other nodes; `doubt` is told of rooms, by id, whose roster may
-    not be as it should.
+    `read` is given what was read, or None. `tell` tells other nodes; `changed` is told of rooms, by id, whose roster
+    this node has written, and `doubt` of those whose roster may not be as it should.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Attendance:
         read: Callable[[str, Roster | None], None],
         tell: Callable[[Notice], None],
         doubt: Callable[[str], None],
+        changed: Callable[[str], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
         self._rosters = rosters
@@ -46,6 +47,7 @@ class Attendance:
         self._read = read
         self._tell = tell
         self._doubt = doubt
+        self._changed = changed
         self._run = run
         #: Who is in the roster of a room through this node, as far as is known; None: the others do not know as whom.
         self._entered: dict[str, dict[str, Person | None]] = {}
@@ -68,6 +70,7 @@ class Attendance:
                 raise
             finally:
                 self._read(room_id, roster)
+            self._changed(room_id)
             self._tell(Joined(room_id, person))
 
     def settle(self, room_id: str, user_id: str) -> None:
@@ -83,6 +86,7 @@ class Attendance:
             async with self._lock(room_id):
                 if user_id in self._entered.get(room_id, {}) and self._person(room_id, user_id) is None:
                     await self._rosters.leave(room_id, user_id)
+                    self._changed(room_id)
                     self._forget(room_id, user_id)
                     self._tell(Parted(room_id, user_id))
         except ServiceUnavailable:
@@ -100,6 +104,7 @@ class Attendance:
                 roster = await self._rosters.declare(room_id, list(persons.values()))
             finally:
                 self._read(room_id, roster)
+            self._changed(room_id)
             known = self._entered.get(room_id, {})
             self._entered[room_id] = {**persons}
             for user_id in known.keys() - persons.keys():

@@ -44,7 +44,7 @@ from fastcollab.engines import ClusterPorts
 from fastcollab.errors import CloseCode, FastcollabError, VersionMismatch
 from fastcollab.logs import get_logger
 from fastcollab.messages import PresenceData
-from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved, NodeInfo, Order, Roster
+from fastcollab.ports import Beat, Disconnect, DocumentStore, LogMoved, NodeInfo, Order, Roster, Turn
 from fastcollab.server._fanout import Channel, FlushPacer
 from fastcollab.server._pump import Pump
 from fastcollab.server._relay import Relay, RoomRelay
@@ -79,7 +79,8 @@ class _Shared:
 
 class Cluster:
     """`carry_out` takes the effects of what other nodes tell; `obey` does what all nodes are to do; `describe` says
-    what others are to know of this node.
+    what others are to know of this node; `turned`, if it is given, is told of rooms that somebody takes part in where
+    nobody did, and the other way round, of each change at one node.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Cluster:
         run: Callable[[Coroutine[Any, Any, None]], None],
         obey: Callable[[Order], None],
         describe: Callable[[], NodeInfo],
+        turned: Callable[[str, Turn], None] | None,
     ) -> None:
         self._ports = ports
         self._store = store
@@ -101,6 +103,8 @@ class Cluster:
         self._carry_out = carry_out
         self._run = run
         self._describe = describe
+        self._turned = turned
+        ports.rosters.watch_buried(self._roster_changed)
         self._here = ports.nodes.here
         self._ended = False
         self._unsubscribe = [ports.orders.subscribe(obey), ports.rosters.subscribe(self._forgotten)]
@@ -133,6 +137,7 @@ class Cluster:
             read=self._read,
             tell=self._tell,
             doubt=lambda room_id: self._reconciler.doubt([room_id]),
+            changed=self._roster_changed,
             run=run,
         )
         self._reconciler = Reconciler(self._look, lambda: self._rooms.keys())
@@ -173,11 +178,6 @@ class Cluster:
         return self._liveness.faults
 
     # --- asked by administrators --------------------------------------------------------------------------------------
-
-    @property
-    def here(self) -> str:
-        """The id of this node."""
-        return self._here
 
     async def nodes(self) -> Sequence[NodeInfo]:
         """What all nodes tell of themselves, this one as it is now."""
@@ -429,6 +429,19 @@ class Cluster:
             log.warning("this node had been taken for dead" if beat.complete else "this node had been forgotten")
             self._attendance.dropped()
         self._run(self._introduce())
+
+    def _roster_changed(self, room_id: str) -> None:
+        if self._turned is not None:
+            self._run(self._see_whether_turned(room_id, self._turned))
+
+    async def _see_whether_turned(self, room_id: str, told: Callable[[str, Turn], None]) -> None:
+        try:
+            turn = await self._ports.rosters.turned(room_id)
+        except FastcollabError:
+            self._reconciler.doubt([room_id])  # which will have it looked at again
+        else:
+            if turn is not None:
+                told(room_id, turn)
 
     async def _introduce(self) -> None:
         try:

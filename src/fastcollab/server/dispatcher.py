@@ -70,6 +70,7 @@ from fastcollab.server.profiles import Profiles
 from fastcollab.server.rooms import Rooms, check_document_type
 from fastcollab.server.tallies import INVALID, Tallies
 from fastcollab.server.validation import Validation
+from fastcollab.server.webhooks import Webhooks
 
 log = get_logger(__name__)
 
@@ -94,6 +95,8 @@ class Dispatcher:
     validation: Validation
     #: What the user's back end knows of users; None: it is not asked.
     profiles: Profiles | None = None
+    #: What is told of events; None: nobody.
+    webhooks: Webhooks | None = None
     #: The other nodes; None: there can be none.
     cluster: Cluster | None = None
 
@@ -206,6 +209,8 @@ class Dispatcher:
             if not self.connections:
                 self.all_closed.set()
             if registered:
+                if self.webhooks is not None:
+                    self.webhooks.disconnected(connection, farewell)
                 resumable = 0 if farewell else self._grace_period / SECOND
                 self._run(self.registry.unregister(session.identity.user_id, session.connection_id, resumable))
 
@@ -329,7 +334,10 @@ class Dispatcher:
             identity = Identity(
                 claims.user_id, number, claims.name, claims.color, claims.rooms, claims.token, claims.picture
             )
+            first = not session.registered
             effects = session.verified(identity, message, instant(), resumed=resumed)
+            if first and self.webhooks is not None:
+                self.webhooks.connected(session.shell)
         except ProtocolError as error:
             self.carry_out(session.refused(error, message))
         except Exception:
@@ -496,6 +504,8 @@ class Dispatcher:
                 case Placed(room, participant):
                     if self.cluster is not None:
                         self.cluster.placed(room, participant)
+                    elif self.webhooks is not None:
+                        self.webhooks.occupancy(room.id, bool(room.participants))
                 case Relay(room, notice, participant):
                     if self.cluster is not None:
                         self.cluster.relay(room, notice, participant)

@@ -72,6 +72,7 @@ from fastcollab.server.tallies import Tallies
 from fastcollab.server.tasks import Tasks
 from fastcollab.server.upkeep import Upkeep
 from fastcollab.server.validation import Validation
+from fastcollab.server.webhooks import Webhooks
 from fastcollab.tls import CertificateError
 
 if TYPE_CHECKING:
@@ -167,6 +168,7 @@ class Gateway:
         self._compression = compression(config)
         self._cluster: Cluster | None = None
         self._operations: OperationsPort | None = None
+        self._webhooks: Webhooks | None = None
         self._node = uuid4().hex
         self._started_at = unix_ms()
         self._access = Access(Permission.of_word(config.rooms.default_permission))
@@ -199,6 +201,8 @@ class Gateway:
         if engine.watch is not None:
             engine.watch(self._tallies.redis_called)
         self._revocations = engine.revocations
+        if engine.cluster is not None:
+            self._node = engine.cluster.nodes.here
         self._pump = Pump(asyncio.get_running_loop(), self._cork)
         throttle = Throttle(self._pump, frames_per_second(config), config.limits.burst)
         dispatcher = self._dispatcher
@@ -226,11 +230,15 @@ class Gateway:
             carry_out=dispatcher.carry_out,
             run=self._tasks.run,
             retire=lambda room: dispatcher.rooms.retire(room),
-            changed=self._backend.changed,
+            changed=self._changed,
             tallies=self._tallies,
             committed=None if engine.cluster is None else self._committed,
             when_read=self._pump.when_read,
         )
+        if config.webhooks.url is not None:
+            self._webhooks = dispatcher.webhooks = Webhooks(
+                config.webhooks, self._node, lambda room_id: dispatcher.rooms.document(room_id)
+            )
         if engine.cluster is not None:
             self._cluster = dispatcher.cluster = Cluster(
                 engine.cluster,
@@ -242,6 +250,7 @@ class Gateway:
                 run=self._tasks.run,
                 obey=dispatcher.obey,
                 describe=self.describe,
+                turned=None if self._webhooks is None else self._webhooks.turned,
             )
         dispatcher.rooms = Rooms(
             self.documents,
@@ -252,7 +261,7 @@ class Gateway:
             carry_out=dispatcher.carry_out,
             send_updates=dispatcher.send_updates,
             run=self._tasks.run,
-            deserted=self._backend.deserted,
+            deserted=self._deserted,
             cluster=self._cluster,
         )
         self._upkeep = Upkeep(
@@ -307,6 +316,7 @@ class Gateway:
             if self._keys is not None:
                 await self._keys.close()
             await self._backend.close(0)
+            await self._close_webhooks(0)
             if self._cluster is not None:
                 await self._cluster.close(0)
             await engine.close()
@@ -360,7 +370,7 @@ class Gateway:
         connections = self._dispatcher.connections.values()
         users = {each.session.identity.user_id for each in connections if each.session.registered}
         return NodeInfo(
-            node=self._node if self._cluster is None else self._cluster.here,
+            node=self._node,
             version=fastcollab.__version__,
             started_at=self._started_at,
             connections=len(connections),
@@ -449,6 +459,16 @@ class Gateway:
             error.filename = f"{server.host}:{server.port}"
             raise
 
+    def _changed(self, room_id: str) -> None:
+        self._backend.changed(room_id)
+        if self._webhooks is not None:
+            self._webhooks.changed(room_id)
+
+    def _deserted(self, room_id: str) -> None:
+        self._backend.deserted(room_id)
+        if self._webhooks is not None:
+            self._webhooks.deserted(room_id)
+
     def _committed(self, room: Room, mark: str, entries: Sequence[Committed]) -> None:
         if self._cluster is not None:
             self._cluster.committed(room, mark, entries)
@@ -484,12 +504,16 @@ class Gateway:
         await self._tasks.end(deadline.left / 2)
         self._pump.close()
         self._compression.close()
-        await self._backend.close(deadline.left)
+        await asyncio.gather(self._backend.close(deadline.left), self._close_webhooks(deadline.left))
         self._tasks.run(self._engine.close())
         await self._tasks.end(max(deadline.left, _STORE_CLOSES))
         if self._operations is not None:
             await self._operations.close()
         self._closed.set()
+
+    async def _close_webhooks(self, patience: float) -> None:
+        if self._webhooks is not None:
+            await self._webhooks.close(patience)
 
     async def _stop_listening(self) -> None:
         assert self._server is not None

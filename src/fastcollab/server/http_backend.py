@@ -68,17 +68,11 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
     return "v1=" + hmac.digest(secret.encode(), timestamp.encode() + b"." + body, "sha256").hex()
 
 
-class HttpBackend:
-    """Made in a running event loop. Of a document, no more than `max_content` bytes are read."""
+class SignedPosts:
+    """Signed requests to the user's own programs. Made in a running event loop."""
 
-    def __init__(self, config: BackendConfig, max_content: int) -> None:
-        assert config.secret is not None, "the configuration sees to that"
-        self._secret = config.secret.get_secret_value()
-        self._load_url = config.load_url or ""
-        self._save_url = config.save_url or ""
-        self._permission_url = config.permission_url or ""
-        self._profile_url = config.profile_url or ""
-        self._max_content = max_content
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
         self._http = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=_CONNECTIONS),
             # Whoever calls has a time limit of its own, for functions as well.
@@ -89,10 +83,40 @@ class HttpBackend:
             cookie_jar=aiohttp.DummyCookieJar(),
         )
 
+    @asynccontextmanager
+    async def post(self, url: str, request: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """The answer; raises :class:`BackendDown` if there is none."""
+        body = orjson.dumps(request)
+        timestamp = str(int(time.time()))
+        headers = {TIMESTAMP: timestamp, SIGNATURE: sign(self._secret, timestamp, body)}
+        try:
+            # What is signed for one address is not sent to another.
+            async with self._http.post(url, data=body, headers=headers, allow_redirects=False) as response:
+                yield response
+        except (aiohttp.ClientError, OSError) as error:
+            # The text of such an error may have the address in it, and with it a password.
+            raise BackendDown(f"the back end cannot be reached: {type(error).__name__}") from None
+
+    async def close(self) -> None:
+        await self._http.close()
+
+
+class HttpBackend:
+    """Made in a running event loop. Of a document, no more than `max_content` bytes are read."""
+
+    def __init__(self, config: BackendConfig, max_content: int) -> None:
+        assert config.secret is not None, "the configuration sees to that"
+        self._posts = SignedPosts(config.secret.get_secret_value())
+        self._load_url = config.load_url or ""
+        self._save_url = config.save_url or ""
+        self._permission_url = config.permission_url or ""
+        self._profile_url = config.profile_url or ""
+        self._max_content = max_content
+
     async def load(self, room_id: str, document_type: str) -> LoadedDocument | None:
         """As :data:`~fastcollab.ports.LoadDocument`."""
         request = {"event": "load", "roomId": room_id, "documentType": document_type}
-        async with self._post(self._load_url, request) as response:
+        async with self._posts.post(self._load_url, request) as response:
             match response.status:
                 case 200:
                     answer = await _read(response, _FirstContent, self._max_content)
@@ -109,7 +133,7 @@ class HttpBackend:
         request = {"event": "permission", "userId": user_id, "roomId": room_id}
         if claimed is not None:
             request["claimed"] = claimed.word
-        async with self._post(self._permission_url, request) as response:
+        async with self._posts.post(self._permission_url, request) as response:
             match response.status:
                 case 200:
                     answer = await _read(response, _Grant, _MAX_SHORT_ANSWER)
@@ -123,7 +147,7 @@ class HttpBackend:
 
     async def profile(self, user_id: str) -> Profile | None:
         """As :data:`~fastcollab.ports.AskProfile`."""
-        async with self._post(self._profile_url, {"event": "profile", "userId": user_id}) as response:
+        async with self._posts.post(self._profile_url, {"event": "profile", "userId": user_id}) as response:
             match response.status:
                 case 200:
                     return await _read(response, Profile, _MAX_SHORT_ANSWER)
@@ -136,25 +160,12 @@ class HttpBackend:
         """As :data:`~fastcollab.ports.SaveDocument`."""
         state = document_state(document.type, document.version, document.epoch, document.content)
         request = {"event": "save", "roomId": document.room_id, **msgspec.to_builtins(state)}
-        async with self._post(self._save_url, request) as response:
+        async with self._posts.post(self._save_url, request) as response:
             if not 200 <= response.status < 300:
                 raise _unexpected(response.status)
 
     async def close(self) -> None:
-        await self._http.close()
-
-    @asynccontextmanager
-    async def _post(self, url: str, request: dict[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
-        body = orjson.dumps(request)
-        timestamp = str(int(time.time()))
-        headers = {TIMESTAMP: timestamp, SIGNATURE: sign(self._secret, timestamp, body)}
-        try:
-            # What is signed for one address is not sent to another.
-            async with self._http.post(url, data=body, headers=headers, allow_redirects=False) as response:
-                yield response
-        except (aiohttp.ClientError, OSError) as error:
-            # The text of such an error may have the address in it, and with it a password.
-            raise BackendDown(f"the back end cannot be reached: {type(error).__name__}") from None
+        await self._posts.close()
 
 
 def _unexpected(status: int) -> BackendFailed:

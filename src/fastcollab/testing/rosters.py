@@ -39,6 +39,22 @@ class RostersContract:
         assert list(await here.sizes(["plans", "empty", "plans"])) == [2, 0, 2]
         assert list(await here.sizes([])) == []
 
+    async def test_of_all_who_ask_one_is_told_that_a_room_has_turned(self, here: Rosters, there: Rosters) -> None:
+        async def told() -> list[bool]:
+            turns = await asyncio.gather(*(rosters.turned("plans") for rosters in (here, there) * 5))
+            return [turn.occupied for turn in turns if turn is not None]
+
+        assert await told() == []
+        await here.enter("plans", person("ada"), _LIMIT)
+        assert await told() == [True]
+        await there.enter("plans", person("bob"), _LIMIT)
+        await here.leave("plans", "ada")
+        assert await told() == []
+        await there.leave("plans", "bob")
+        await here.enter("elsewhere", person("bob"), _LIMIT)
+        assert await told() == [False]
+        assert await told() == []
+
     async def seen(self, rosters: Rosters, room_id: str = "plans") -> dict[str, tuple[frozenset[str], dict[str, Any]]]:
         """Who takes part, but for who looks."""
         await rosters.enter(room_id, person("looker"), 1_000)

@@ -20,7 +20,7 @@ from fastcollab.engines.redis.scripts import load
 from fastcollab.engines.redis.servers import Servers
 from fastcollab.errors import RoomFull, ServiceUnavailable
 from fastcollab.logs import get_logger
-from fastcollab.ports import Roster
+from fastcollab.ports import Roster, Turn
 
 log = get_logger(__name__)
 
@@ -29,6 +29,7 @@ _LEAVE = load("roster_leave")
 _DECLARE = load("roster_declare", "_keeping")
 _SHOW = load("roster_show")
 _READ = load("roster_read")
+_TURN = load("roster_turn")
 _BURY = load("roster_bury")
 
 #: How many rooms of a dead node are seen to at once.
@@ -52,6 +53,7 @@ class RedisRosters:
         self._shown: dict[str, dict[str, bytes]] = {}
         self._kept: asyncio.Future[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
+        self._buried: Callable[[str], None] = lambda _room_id: None
 
     async def enter(self, room_id: str, person: Person, limit: int) -> Roster:
         keys, kept = self._keys(room_id, self._kept_since(room_id)), msgspec.json.encode(person)
@@ -88,6 +90,15 @@ class RedisRosters:
     async def read(self, room_id: str) -> Sequence[RosterEntry]:
         return _entries(await self._servers.run(_READ, self._keys(room_id)[:3]))
 
+    async def turned(self, room_id: str) -> Turn | None:
+        names = self._servers.names
+        keys = [names.roster(room_id), *names.beside(room_id, "occupied")]
+        turn = await self._servers.run(_TURN, keys, room_id)
+        return None if turn is None else Turn(bool(turn[0]), int(turn[1]))
+
+    def watch_buried(self, told: Callable[[str], None]) -> None:
+        self._buried = told
+
     async def sizes(self, room_ids: Sequence[str]) -> Sequence[int]:
         keys = map(self._servers.names.roster, room_ids)
         return list(await asyncio.gather(*(self._servers.call(key, "HLEN", key) for key in keys)))
@@ -102,6 +113,8 @@ class RedisRosters:
             await asyncio.gather(
                 *(self._servers.run(_BURY, self._keys(room, of=incarnation), incarnation, room) for room in some)
             )
+            for room in some:
+                self._buried(room)
 
     async def close(self) -> None:
         """Keeps what is still to be kept."""
