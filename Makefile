@@ -4,9 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-# These run in several processes, since most of them wait for something; the others have the machine for themselves. A
-# machine that is busy may be late: what fails side by side is tried again alone.
-SIDE_BY_SIDE := tests/unit tests/property tests/simulation tests/twins tests/server tests/cluster tests/conformance
+# Most tests wait for something, so that several processes run them. A machine that is busy may be late: what fails side
+# by side is tried again alone. These have the machine for themselves from the beginning.
+ALONE := tests/attacks tests/chaos tests/durability
 PROCESSES := 3
 
 SDK := sdk/node_modules/.ready
@@ -62,9 +62,9 @@ screenshots: setup browser demo  ## the dashboard in pictures, in build/screensh
 
 test: setup browser lint sdk  ## lint, then all tests
 	cd sdk && npm run --silent package && npm test --silent
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadscope $(SIDE_BY_SIDE) || \
-		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadscope $(addprefix --ignore=,$(ALONE)) || \
+		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(addprefix --ignore=,$(ALONE))
+	$(BIN)/python -m pytest $(ALONE)
 
 conformance: setup  ## Autobahn's WebSocket cases against the listener
 	$(BIN)/python -m tests.conformance
