@@ -291,7 +291,7 @@ async def test_stopping_waits_for_what_is_on_its_way_OT3(
 async def test_stopping_does_not_wait_for_a_store_that_does_not_answer(
     start_gateway: StartGateway, clients: Clients, store: ReluctantDocuments, call: str
 ) -> None:
-    async def never(*_: object) -> None:
+    async def never(*_: object, **__: object) -> None:
         await asyncio.Event().wait()
 
     patience = {"server.shutdown_timeout": 0.1, "documents.snapshot_operations": 10}
@@ -308,12 +308,13 @@ async def test_stopping_does_not_wait_for_a_store_that_does_not_answer(
 
 
 async def test_stopping_survives_a_fault_of_the_store(
-    gateway: Gateway, clients: Clients, store: ReluctantDocuments, caplog: pytest.LogCaptureFixture
+    start_gateway: StartGateway, store: ReluctantDocuments, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail() -> None:
         raise RuntimeError("a fault")
 
     store.close = fail  # type: ignore[method-assign]
+    gateway = await start_gateway(dict(GENEROUS), store=store)
     async with asyncio.timeout(2):
         await gateway.stop()
     assert "a background step failed" in caplog.text

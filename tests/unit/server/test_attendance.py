@@ -70,6 +70,7 @@ class Node:
         self.doubted: list[str] = []
         self.reads: list[Any] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.changed: list[str] = []
         self.attendance = Attendance(
             self.rosters,
             live=lambda _room_id: self.room,
@@ -79,6 +80,7 @@ class Node:
             ),
             tell=self.told.append,
             doubt=self.doubted.append,
+            changed=self.changed.append,
             run=self.run,
         )
 
@@ -100,6 +102,7 @@ async def test_who_enters_is_told_once_the_roster_has_it(node: Node) -> None:
     assert node.rosters.calls == ["enter ada"]
     assert node.told == [Joined("plans", ADA)]
     assert node.reads == ["begun", ["ada"]]
+    assert node.changed == ["plans"]
 
 
 async def test_who_finds_the_room_full_is_not_told_of_R4(node: Node) -> None:
