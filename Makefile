@@ -4,8 +4,9 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 EXTENSIONS := $(shell find src -name '*.pyx' -o -name '*.pxd')
 
-# Most tests wait for something, so that several processes run them. A machine that is busy may be late: what fails side
-# by side is tried again alone. These have the machine for themselves from the beginning.
+# Most tests wait for something, so that several processes run them, in the order of their names, by which those come
+# first that take long. A machine that is busy may be late: what fails side by side is tried again alone. The others have
+# the machine for themselves from the beginning.
 ALONE := tests/attacks tests/chaos tests/durability
 PROCESSES := 3
 
@@ -62,7 +63,7 @@ screenshots: setup browser demo  ## the dashboard in pictures, in build/screensh
 
 test: setup browser lint sdk  ## lint, then all tests
 	cd sdk && npm run --silent package && npm test --silent
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadscope $(addprefix --ignore=,$(ALONE)) || \
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder $(addprefix --ignore=,$(ALONE)) || \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(addprefix --ignore=,$(ALONE))
 	$(BIN)/python -m pytest $(ALONE)
 
