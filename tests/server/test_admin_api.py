@@ -73,7 +73,7 @@ async def test_rooms_are_told_in_pages(api: Api, gateway: Gateway, clients: Clie
     names = ["a/b", "b c", "é\U0001f600", "r"]
     for name in names:
         await clients.enter(gateway, "ada", name)
-    await gateway.documents.store.create("old", "json1", {"a": 1})
+    await gateway._parts.documents.store.create("old", "json1", {"a": 1})
     every = sorted([*names, "old"])
     first = await api.get("/rooms", limit=3)
     assert [room["roomId"] for room in first["rooms"]] == every[:3]

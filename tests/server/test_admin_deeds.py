@@ -91,7 +91,7 @@ async def test_many_operations_at_once_are_each_committed_once(api: Api) -> None
 async def test_what_does_not_fit_is_refused_and_changes_nothing(
     api: Api, gateway: Gateway, body: Any, status: int, code: int | None
 ) -> None:
-    await gateway.documents.store.create("r", "text", "")
+    await gateway._parts.documents.store.create("r", "text", "")
     found, problem = await api.ask("POST", "/rooms/r/operations", body)
     assert (found, problem.get("code")) == (status, code), problem
     assert (await api.get("/rooms/r"))["version"] == 0
@@ -131,7 +131,7 @@ async def test_a_version_is_brought_back(api: Api, gateway: Gateway, clients: Cl
 async def test_a_document_is_deleted_under_those_who_have_it_open(api: Api, gateway: Gateway, clients: Clients) -> None:
     ada = await clients.raw(gateway, "ada", "r")
     assert await api.ask("POST", "/rooms/r/operations", operation(["x"], 0)) == (200, {"version": 1})
-    await gateway.documents.store.create("old", "text", "x")
+    await gateway._parts.documents.store.create("old", "text", "x")
     assert await api.ask("DELETE", "/rooms/old/document") == (204, None)
     assert (await api.ask("DELETE", "/rooms/old/document"))[0] == 404
     assert await api.ask("DELETE", "/rooms/r/document") == (204, None)

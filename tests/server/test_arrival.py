@@ -31,7 +31,7 @@ def addresses(gateway: Gateway) -> set[str]:
 
 
 def under_way(gateway: Gateway) -> int:
-    return len(gateway._reception)
+    return len(gateway._parts.reception)
 
 
 async def until(condition: Callable[[], bool], within: float = 5) -> None:

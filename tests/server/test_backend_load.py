@@ -86,7 +86,7 @@ async def test_R8_a_room_that_the_back_end_does_not_know_cannot_be_joined(gatewa
     details = await ada.refusal(2001, "join_room", {"roomId": "plan"})
     assert details["roomId"] == "plan"
     assert gateway.room_count == 0
-    assert await gateway.documents.store.list() == []
+    assert await gateway._parts.documents.store.list() == []
     receiver.documents["plan"] = {"data": "now there is"}
     assert (await ada.join("plan"))["documentState"]["data"] == "now there is"
 
@@ -139,7 +139,7 @@ async def test_R8_an_answer_that_is_of_no_use_makes_nothing(gateway, receiver, c
     details = await ada.refusal(5002, "join_room", {"roomId": "plan"})
     assert details["retryAfterMs"] > 0
     assert gateway.room_count == 0
-    assert await gateway.documents.store.list() == []
+    assert await gateway._parts.documents.store.list() == []
     receiver.on_load = body('{"data": "in the end"}')
     assert (await ada.join("plan"))["documentState"]["data"] == "in the end"
 
@@ -237,7 +237,7 @@ async def test_a_function_says_what_a_room_begins_with(start_gateway, clients) -
     for room in ("broken", "wrong", "hangs"):
         await ada.refusal(5002, "join_room", {"roomId": room})
     assert asked[:2] == [("plan", "text"), ("empty", "text")]
-    assert [each.room_id for each in await gateway.documents.store.list()] == ["empty", "plan"]
+    assert [each.room_id for each in await gateway._parts.documents.store.list()] == ["empty", "plan"]
 
 
 async def test_an_address_and_a_function_are_one_too_many(start_gateway) -> None:

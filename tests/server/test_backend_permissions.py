@@ -89,7 +89,7 @@ async def test_P4_a_room_that_the_back_end_does_not_know(gateway, receiver, clie
     details = await ada.refusal(ROOM_NOT_FOUND, "join_room", {"roomId": "gone"})
     assert details["roomId"] == "gone"
     assert gateway.room_count == 0
-    assert await gateway.documents.store.list() == []
+    assert await gateway._parts.documents.store.list() == []
 
 
 async def late(request: dict[str, Any]) -> web.Response:
@@ -340,9 +340,9 @@ async def test_a_function_says_what_users_may_do_P3_P4(start_gateway, clients) -
     assert asked[0] == ("ada", "plan", None)
     assert asked[-1] == ("bob", "plan", Permission.WRITE)
     identity = Identity("ada", 1, "Ada", "#fff", {"plan": Permission.READ}, 0.0)
-    assert await gateway._access.permission(identity, "plan") is Permission.READ
+    assert await gateway._parts._access.permission(identity, "plan") is Permission.READ
     with pytest.raises(RoomNotFound):
-        await gateway._access.permission(Identity("ada", 1, "Ada", "#fff", None, 0.0), "gone")
+        await gateway._parts._access.permission(Identity("ada", 1, "Ada", "#fff", None, 0.0), "gone")
 
 
 async def test_P3_a_name_that_is_none_is_not_asked_for(gateway, receiver, clients) -> None:

@@ -36,7 +36,7 @@ def at(version: int) -> Callable[[dict[str, Any]], bool]:
 
 
 async def all_handed_back(gateway: Gateway) -> bool:
-    return not await gateway.documents.store.awaiting_hand_back()
+    return not await gateway._parts.documents.store.awaiting_hand_back()
 
 
 async def test_a_document_is_handed_back_when_it_is_quiet(start, receiver, clients) -> None:
@@ -143,7 +143,7 @@ async def test_a_back_end_that_dies_and_comes_back(start, receiver, clients) -> 
     await ada.operate(["c"], 0, roomId="wiki")
     await ada.leave("wiki")
     await asyncio.sleep(0.5)
-    assert await gateway.documents.store.awaiting_hand_back() == ["plan", "wiki"]
+    assert await gateway._parts.documents.store.awaiting_hand_back() == ["plan", "wiki"]
     await receiver.start()
     await receiver.saved("plan", at(2))
     assert (await receiver.saved("wiki", at(1)))["data"] == "c"
@@ -211,7 +211,7 @@ async def test_a_document_that_was_made_anew_is_handed_back(start, receiver, cli
     ada = await clients.enter(gateway, "ada", "plan")
     await ada.operate(["a"], 0)
     await receiver.saved("plan", at(1))
-    made = await gateway.documents.store.replace("plan", "text", "imported")
+    made = await gateway._parts.documents.store.replace("plan", "text", "imported")
     await ada.refusal(3002, "operation", {"operation": ["b"], "version": 1})
     ada.take("error")
     state = await receiver.saved("plan", at(0))

@@ -49,7 +49,7 @@ async def gateway(request: pytest.FixtureRequest, start_gateway: StartGateway) -
     """A gateway whose sockets are read by the pump, or, as where there is no epoll, by the event loop."""
     gateway = await start_gateway(GENEROUS)
     if request.param == "event loop":
-        gateway._pump.close()
+        gateway._parts.pump.close()
     return gateway
 
 
@@ -357,7 +357,7 @@ async def flood(gateway: Gateway, make_token: Any) -> AsyncIterator[list[Peer]]:
 
         moving = asyncio.create_task(move())
         try:
-            await until(lambda: gateway._pump.polling)
+            await until(lambda: gateway._parts.pump.polling)
             yield movers
             assert not moving.done()
         finally:
@@ -369,7 +369,7 @@ async def test_the_pump_polls_while_many_are_busy_and_stops_when_they_are_not(
     start_gateway: StartGateway, make_token: Any
 ) -> None:
     gateway = await start_gateway(GENEROUS)
-    assert not gateway._pump.polling
+    assert not gateway._parts.pump.polling
     async with (
         client(gateway, make_token("1"), protocol=BATCHED, room="room") as one,
         client(gateway, make_token("2"), protocol=BATCHED, room="room") as two,
@@ -381,8 +381,8 @@ async def test_the_pump_polls_while_many_are_busy_and_stops_when_they_are_not(
                     await two.until_seen(1, x)
                     await two.settle()
                     two.seen.clear()
-                assert gateway._pump.polling
-            await until(lambda: not gateway._pump.polling)
+                assert gateway._parts.pump.polling
+            await until(lambda: not gateway._parts.pump.polling)
             await one.move(100 + round_)
             await two.until_seen(1, 100 + round_)
 
@@ -399,7 +399,7 @@ async def test_an_end_is_noticed_while_polling(end: str, start_gateway: StartGat
             leaver.writer.write(masked(BINARY, encode_frame(CURSOR, 0, 1, 1, 1)))
             await witness.settle()
             assert gateway.connection_count == count + 1
-            assert gateway._pump.polling
+            assert gateway._parts.pump.polling
             transport = leaver.writer.transport
             if end == "reset":
                 linger = struct.pack("ii", 1, 0)
@@ -412,12 +412,12 @@ async def test_an_end_is_noticed_while_polling(end: str, start_gateway: StartGat
             else:
                 leaver.writer.write(masked(CLOSE, (1000).to_bytes(2, "big")))
             await until(lambda: gateway.connection_count == count)
-            assert gateway._pump.polling
+            assert gateway._parts.pump.polling
             assert (await witness.until("user_left"))["payload"]["participant"]["userId"] == "leaver"
             if end in ("half-closed", "goodbye"):
                 await asyncio.wait_for(leaver.reader.read(), 5)
                 assert leaver.reader.at_eof()
-    await until(lambda: not gateway._pump.polling)
+    await until(lambda: not gateway._parts.pump.polling)
 
 
 async def test_a_big_operation_arrives_while_polling(start_gateway: StartGateway, make_token: Any) -> None:
@@ -429,7 +429,7 @@ async def test_a_big_operation_arrives_while_polling(start_gateway: StartGateway
         flood(gateway, make_token),
     ):
         for version in range(3):
-            await until(lambda: gateway._pump.polling)  # the text itself keeps the process from it for a while
+            await until(lambda: gateway._parts.pump.polling)  # the text itself keeps the process from it for a while
             await writer.send("operation", {"operation": [text], "version": version}, acknowledgment=True)
             assert (await writer.until("ack"))["payload"]["version"] == version + 1
             assert (await reader.until("operation_broadcast"))["payload"]["operation"] == [text]
@@ -573,7 +573,7 @@ async def test_who_leaves_while_a_token_is_looked_at_is_forgotten(
     start_gateway: StartGateway, make_token: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     gateway = await start_gateway({"limits.connections_per_user": 1})
-    registry = gateway._registry
+    registry = gateway._dispatcher.registry
     register = registry.register
     asked = asyncio.Event()
 
@@ -602,7 +602,7 @@ async def test_a_fault_of_the_registry_is_told(
     async def fail(user_id: str, connection_id: str, limit: int) -> int:
         raise OSError("the registry cannot be reached")
 
-    monkeypatch.setattr(gateway._registry, "register", fail)
+    monkeypatch.setattr(gateway._dispatcher.registry, "register", fail)
     async with raw_client(gateway, make_token("ada")) as peer:
         error = await peer.read_message("error")
         assert error["code"] == 5001

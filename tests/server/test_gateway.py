@@ -50,5 +50,5 @@ async def test_a_fault_at_the_end_of_a_connection_does_not_keep_the_gateway(
         await ada.close(1001)
         async with asyncio.timeout(5):
             await gateway.stop()
-    assert len(gateway._registry) == 0
+    assert len(gateway._dispatcher.registry) == 0
     caplog.clear()

@@ -21,7 +21,7 @@ INTERVAL = 0.4
 async def gateway(request: pytest.FixtureRequest, start_gateway: StartGateway) -> Gateway:
     gateway = await start_gateway({"client.heartbeat_interval": INTERVAL, "auth.connect_timeout": INTERVAL})
     if request.param == "event loop":
-        gateway._pump.close()
+        gateway._parts.pump.close()
     return gateway
 
 

@@ -278,13 +278,13 @@ async def test_rights_lost_while_an_answer_is_looked_for_S11(start_gateway: Star
     gateway = await start_gateway({})
     alice = await clients.enter(gateway, "alice", "plans")
     await alice.operate(["secret"], 0, room="plans")
-    history, resume = gateway.documents.history, asyncio.Event()
+    history, resume = gateway._parts.documents.history, asyncio.Event()
 
     async def slow(*arguments: Any, **options: Any) -> Any:
         await resume.wait()
         return await history(*arguments, **options)
 
-    gateway.documents.history = slow  # type: ignore[method-assign]
+    gateway._parts.documents.history = slow  # type: ignore[method-assign]
     asked = await alice.send("get_history", {"after": 0}, roomId="plans")
     await asyncio.sleep(0.05)
     rights = Rights(gateway)
@@ -323,7 +323,7 @@ async def test_a_revoked_token_ends_its_connections_at_once_S12(gateway: Gateway
     await by_message.closed(4101)
     await alice.operate(["x"], 0, room="diary")
     # Those that are gone count no more.
-    assert len(gateway._registry) == 2
+    assert len(gateway._dispatcher.registry) == 2
 
 
 async def test_a_token_without_a_name_is_known_by_what_is_signed_S12(gateway: Gateway, clients: Clients) -> None:
@@ -380,7 +380,7 @@ async def test_a_revoked_user_may_log_in_again_S12(gateway: Gateway, clients: Cl
 
 async def test_what_is_revoked_in_the_middle_of_a_verification_S12(gateway: Gateway, clients: Clients) -> None:
     """The token was good when it was looked at, and its connection is not there yet to be ended."""
-    registry, resume, waits = gateway._registry, asyncio.Event(), asyncio.Event()
+    registry, resume, waits = gateway._dispatcher.registry, asyncio.Event(), asyncio.Event()
     register = registry.register
 
     async def slow(*arguments: Any) -> int:
@@ -465,7 +465,7 @@ async def test_revocations_are_kept_for_as_long_as_they_are_needed_S12(
     await gateway.revoke_token(token)
     await gateway.revoke_token("t2")
     await gateway.revoke_user("bob")
-    known = gateway._revocations._known  # type: ignore[union-attr]
+    known = gateway._parts.engine.revocations._known  # type: ignore[union-attr]
     until = {subject: revocation.until / 1000 - now for (_, subject), revocation in known.items()}
     assert until == {
         "t1": pytest.approx(610, abs=2),

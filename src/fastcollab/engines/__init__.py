@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -68,6 +68,15 @@ async def open_engine(engine: EngineConfig) -> Engine:
 
     memory = MemoryDocuments()
     return Engine(memory, MemoryRegistry(), MemoryRevocations(), (memory.close,))
+
+
+def whereabouts(engine: EngineConfig) -> Mapping[str, str]:
+    """Where documents are, for the log: the place, and what an acknowledgement promises there."""
+    if (redis := engine.redis) is not None:
+        return {"server": redis.where, "durability": engine.redis_durability}
+    if (path := engine.sqlite_path or engine.valkey_directory) is not None:
+        return {"path": str(path.absolute()), "durability": engine.file_durability}
+    return {"place": "memory", "durability": "none: they end with this process"}
 
 
 @asynccontextmanager

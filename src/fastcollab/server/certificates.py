@@ -11,6 +11,7 @@ import asyncio
 import ssl
 from pathlib import Path
 
+from fastcollab.config import ConfigError, ConfigProblem, TlsConfig
 from fastcollab.logs import get_logger
 from fastcollab.tls import CertificateError, server_context
 
@@ -31,6 +32,19 @@ class Certificates:
         self._timer: asyncio.TimerHandle | None = None
         self._seen = self._state()
         self.context: ssl.SSLContext = server_context(certificate, key)
+
+    @classmethod
+    def of(cls, tls: TlsConfig) -> Certificates | None:
+        """Those of the configuration, which has looked at the files; they may have changed since.
+
+        Raises :class:`~fastcollab.config.ConfigError`.
+        """
+        if tls.certificate_file is None or tls.key_file is None:
+            return None
+        try:
+            return cls(tls.certificate_file, tls.key_file, tls.reload_interval)
+        except CertificateError as error:
+            raise ConfigError([ConfigProblem("tls.key_file", f"names {error}")]) from None
 
     def watch(self) -> None:
         """Looks at the files from now on, on the running loop."""
