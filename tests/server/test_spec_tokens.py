@@ -37,7 +37,7 @@ class Rights:
         self.asked: list[tuple[str, str]] = []
         self.under_way = self.most_at_once = 0
         self.takes = 0.0
-        for part in (gateway._dispatcher, gateway._dispatcher.validation):
+        for part in (gateway._dispatcher._admission, gateway._dispatcher.validation):
             part._access = self  # type: ignore[assignment]
 
     async def grant(self, identity: Any, room_id: str) -> Grant:

@@ -1,8 +1,8 @@
 """Between connections and the core: messages in, effects out.
 
 A text message is decoded and given to its session; the effects that come back are carried out in their order.
-Some of them take time, such as verifying a token and entering a room: while one is under way for a connection, what
-the connection sends next waits in its inbox, so that the messages of a connection are carried out in their order
+Some of them take time, as letting somebody in does (:mod:`~fastcollab.server.admission`): while one is under way for a
+connection, what it sends next waits in its inbox, so that the messages of a connection are carried out in their order
 (E5). An inbox that grows long stops the reading of its socket. Operations take time too, but nobody waits for them:
 the :class:`~fastcollab.server.committer.Committer` has them stored, and answered when they are.
 """
@@ -10,8 +10,6 @@ the :class:`~fastcollab.server.committer.Committer` has them stored, and answere
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -19,7 +17,6 @@ from typing import Any
 from msgspec import Raw
 
 from fastcollab import _binary, messages
-from fastcollab.core.departures import Departures
 from fastcollab.core.effects import (
     Activated,
     Answer,
@@ -40,26 +37,24 @@ from fastcollab.core.effects import (
 )
 from fastcollab.core.limit_guard import LimitGuard, UserRates
 from fastcollab.core.limits import SECOND
-from fastcollab.core.permissions import Permission
 from fastcollab.core.room import Room
-from fastcollab.core.session import Identity, Session, SessionSettings, SessionState, TokenMessage, unpack
+from fastcollab.core.session import Session, SessionSettings, SessionState, unpack
 from fastcollab.errors import (
     CloseCode,
-    ConnectionLimit,
     InternalError,
     InvalidMessage,
     NotAuthenticated,
     ProtocolError,
-    RateLimited,
     RoomNotFound,
     ServiceUnavailable,
 )
 from fastcollab.logs import get_logger
-from fastcollab.ports import ConnectionRegistry, Disconnect, LogMoved, Order, Permit
+from fastcollab.ports import ConnectionRegistry, Disconnect, Order, Permit
 from fastcollab.server._fanout import MODE_BATCHED, MODE_JSON, MODE_PLAIN, Channel, Member
 from fastcollab.server._listener import Connection, deliver
 from fastcollab.server._outbox import Cork
 from fastcollab.server.access import Access
+from fastcollab.server.admission import Admission
 from fastcollab.server.auth import TokenVerifier
 from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.cluster import Cluster
@@ -67,7 +62,7 @@ from fastcollab.server.committer import Committer
 from fastcollab.server.documents import Documents
 from fastcollab.server.past import look_back
 from fastcollab.server.profiles import Profiles
-from fastcollab.server.rooms import Rooms, check_document_type
+from fastcollab.server.rooms import Rooms
 from fastcollab.server.tallies import INVALID, Tallies
 from fastcollab.server.validation import Validation
 from fastcollab.server.webhooks import Webhooks
@@ -79,8 +74,6 @@ _INBOX_LIMIT = 64
 #: How long (s) a client has to answer a close frame, and one that broke the protocol.
 _CLOSE_TIMEOUT = 5.0
 _FAIL_TIMEOUT = 0.05
-
-_REPLACED = "another connection takes this one's place"
 
 _Item = str | tuple[messages.ClientMessage, int] | ProtocolError | messages.Ack
 
@@ -117,9 +110,7 @@ class Dispatcher:
         self.draining = False
         self.all_closed = asyncio.Event()
         self.all_closed.set()
-        self._verifier = verifier
         self._settings = settings
-        self._guard = guard
         self._rates = UserRates(settings.limits, guard)
         self._access = access
         self.default_document_type = default_document_type
@@ -127,7 +118,7 @@ class Dispatcher:
         self._tallies = tallies
         self._run = run
         self._grace_period = grace_period
-        self._departures = Departures(grace_period)
+        self._admission = Admission(self, verifier, access, settings.limits, guard, tallies, grace_period)
         self._ending: dict[Connection, asyncio.TimerHandle] = {}
 
     # --- called by connections ----------------------------------------------------------------------------------------
@@ -139,7 +130,7 @@ class Dispatcher:
         self.connections[session.connection_id] = connection
         token, connection.token = connection.token, None
         if token is not None:
-            self._begin(connection, self._verify(session, token, connection.previous, None))
+            self._begin(connection, self._admission.verify(session, token, connection.previous, None))
 
     def text(self, connection: Connection, message: str) -> None:
         inbox = connection.inbox
@@ -199,9 +190,7 @@ class Dispatcher:
         session = connection.session
         registered = session.registered
         if session.resumable and not farewell:
-            self._departures.add(
-                session.connection_id, session.identity.user_id, instant().monotonic, connection.reconnections
-            )
+            self._admission.lost(connection)
         try:
             self.carry_out(session.closed(farewell, instant()))
         finally:
@@ -306,132 +295,6 @@ class Dispatcher:
         if connection.inbox is None or len(connection.inbox) < _INBOX_LIMIT:
             connection.resume_reading()
 
-    async def _verify(self, session: Session, token: str, previous: str | None, message: TokenMessage | None) -> None:
-        try:
-            claims = await self._verifier.authenticate(token)
-            if session.authenticated and claims.user_id != session.identity.user_id:
-                raise NotAuthenticated("the token is for another user", path="payload.token")
-            await self.validation.check(claims.token)
-            if self.profiles is not None:
-                claims = await self.profiles.complete(claims)
-            resumed = previous is not None and await self._take_up(session, previous, claims.user_id)
-            if previous is not None:
-                self._tallies.resumptions["resumed" if resumed else "unknown"] += 1
-            if session.authenticated:
-                number = session.identity.numeric_id
-            else:
-                number = await self._register(claims.user_id, session.connection_id)
-            try:
-                # Last, since what is revoked from here on is looked for among the sessions.
-                await self.validation.check(claims.token)
-            except BaseException:
-                if not session.registered:
-                    await self.registry.unregister(claims.user_id, session.connection_id)
-                raise
-            if session.over:
-                await self.registry.unregister(claims.user_id, session.connection_id)
-                return
-            identity = Identity(
-                claims.user_id, number, claims.name, claims.color, claims.rooms, claims.token, claims.picture
-            )
-            first = not session.registered
-            effects = session.verified(identity, message, instant(), resumed=resumed)
-            if first and self.webhooks is not None:
-                self.webhooks.connected(session.shell)
-        except ProtocolError as error:
-            self.carry_out(session.refused(error, message))
-        except Exception:
-            log.exception("a token could not be verified")
-            self.carry_out(session.refused(InternalError("the gateway failed to verify the token"), message))
-        else:
-            self.carry_out(effects)
-            if session.rooms:
-                await self.validation.validate(session)
-
-    async def _register(self, user_id: str, connection_id: str) -> int:
-        """Counts a connection in, and returns the user's number (S5)."""
-        try:
-            return await self.registry.register(user_id, connection_id, self._settings.limits.connections)
-        except ConnectionLimit as error:
-            self._guard.refuse("connections_per_user", error)
-            return await self.registry.register(user_id, connection_id, sys.maxsize)
-
-    async def _count_room(self, session: Session, room_id: str) -> None:
-        """Counts a room among those of the session's user (R3)."""
-        whose = session.identity.user_id, session.connection_id, room_id
-        try:
-            await self.registry.enter(*whose, self._settings.limits.rooms)
-        except RateLimited as error:
-            self._guard.refuse("rooms_per_user", error)
-            await self.registry.enter(*whose, sys.maxsize)
-
-    def _connect(self, session: Session, message: TokenMessage) -> Coroutine[Any, Any, None]:
-        previous = message.payload.connection_id if isinstance(message, messages.Connect) else None
-        return self._verify(session, message.payload.token, previous, message)
-
-    async def _take_up(self, session: Session, previous: str, user_id: str) -> bool:
-        """Has the session take the place of an earlier connection of its user, if that is known (S7).
-
-        One that is half open, which its client has given up before the gateway could notice, is ended, and counts no
-        more.
-        """
-        connection = self.connections.get(previous)
-        if connection is None or connection.session is session:
-            if self.cluster is None:
-                departure = self._departures.take(previous, user_id, instant().monotonic)
-                if departure is not None:
-                    self._note_reconnection(session, departure.reconnections)
-                return departure is not None
-            taken = await self.registry.take_up(user_id, previous)
-            if taken.node is not None:
-                await self.cluster.disconnect("connection", previous, CloseCode.REPLACED, _REPLACED)
-            if taken.known:
-                self._note_reconnection(session, 0)
-            return taken.known
-        if not connection.session.resumable or connection.session.identity.user_id != user_id:
-            return False
-        await self.registry.unregister(user_id, previous)
-        self._note_reconnection(session, connection.reconnections)
-        connection.close(CloseCode.REPLACED, _REPLACED)
-        return True
-
-    def _note_reconnection(self, session: Session, before: int) -> None:
-        """The session's connection takes the place of one that had been made again so often."""
-        if session.shell is not None:
-            session.shell.reconnections = before + 1
-
-    async def _enter(self, session: Session, message: messages.JoinRoom) -> None:
-        request = message.payload
-        grant = await self._access.grant(session.identity, request.room_id)
-        grant.permission.require(Permission.READ, "joining the room")
-        document_type = request.document_type or self.default_document_type
-        check_document_type(document_type, "payload.documentType")
-        room = None
-        await self._count_room(session, request.room_id)
-        try:
-            while room is None or not self.rooms.is_live(room):  # it may be deserted and forgotten meanwhile
-                room = await self.rooms.open(request.room_id, document_type)
-                # The state that it gets must say of each operation that it has sent whether it is in there.
-                await self.committer.answered(room, session)
-                if request.last_sync_version is not None and request.epoch == room.document.epoch:
-                    await self.committer.reach(room, request.last_sync_version)
-                    with contextlib.suppress(LogMoved):  # which shows as soon as something is committed
-                        await self.documents.recall(room.id, room.document, request.last_sync_version)
-            if self.cluster is not None:
-                most = room.limit(grant.max_participants)
-                await self.cluster.enter(room, session.identity.person, most)
-            if not session.over:
-                effects = room.enter(session, grant.permission, request, instant(), grant.max_participants)
-                self.carry_out(session.answered(message, effects))
-        finally:
-            # If nobody entered, nobody will leave either.
-            if room is not None:
-                if self.cluster is not None and session not in room.members:
-                    self.cluster.settle(room, session.identity.user_id)
-                self.rooms.retire(room)
-            if request.room_id not in session.rooms:
-                await self.registry.leave(session.identity.user_id, session.connection_id, request.room_id)
-
     async def _look_back(self, session: Session, room: Room, message: messages.PastMessage) -> None:
         if isinstance(message, messages.Restore):
             self._check_draining()
@@ -500,7 +363,7 @@ class Dispatcher:
                 case Left(session, room):
                     self._left(session.shell, room)
                 case Verify(session, message):
-                    self._begin(session.shell, self._connect(session, message), message)
+                    self._begin(session.shell, self._admission.connect(session, message), message)
                 case Placed(room, participant):
                     if self.cluster is not None:
                         self.cluster.placed(room, participant)
@@ -512,7 +375,7 @@ class Dispatcher:
                 case Validate(session):
                     self.validation.begin(session)
                 case Enter(session, message):
-                    self._begin(session.shell, self._enter(session, message), message)
+                    self._begin(session.shell, self._admission.enter(session, message), message)
                 case Close(session, code, reason):
                     if session.shell is not None:
                         session.shell.close(code, reason)
