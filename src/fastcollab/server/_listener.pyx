@@ -168,6 +168,8 @@ cdef class Connection(WSListener):
         self.pump.remove(self.fd)
         self.active = None
         self.fragments = None
+        if self.throttled:
+            self.throttle.let_go(self)
         if transport.close_handshake is not None:
             if transport.close_handshake.recv is not None:
                 farewell = <int> transport.close_handshake.recv.code == <int> NORMAL

@@ -12,4 +12,5 @@ cdef class Throttle(Task):
 
     cdef double filled(self, double tokens, int64_t elapsed) noexcept
     cdef int64_t enough_at(self, double tokens, int64_t now) noexcept
+    cdef int let_go(self, object connection) except -1
     cdef int hold(self, object connection, double tokens, int64_t now) except -1

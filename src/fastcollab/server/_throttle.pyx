@@ -43,6 +43,11 @@ cdef class Throttle(Task):
         self.pump.schedule(self, due)
         return 0
 
+    cdef int let_go(self, object connection) except -1:
+        """The connection has ended: nothing waits for its tokens any more."""
+        self.waiting = [(due, each) for due, each in self.waiting if each is not connection]
+        return 0
+
     cdef int64_t run(self, int64_t now) except -2:
         cdef int64_t next_due = -1
         cdef int64_t due
