@@ -135,7 +135,10 @@ class ConnectionLimit(ProtocolError):
 
 
 class RateLimited(ProtocolError):
+    """`exceeded` names the limit as the configuration does, if it was the guard of limits that refused."""
+
     code = ErrorCode.RATE_LIMIT
+    exceeded: str | None = None
 
 
 class RoomNotFound(ProtocolError):

@@ -40,6 +40,8 @@ class LimitGuard:
         """Raises `error`; or, if the limit is in shadow mode, returns."""
         if limit not in self._shadow:
             self._refused[limit] += 1
+            if isinstance(error, RateLimited):
+                error.exceeded = limit
             raise error
         self._let_through[limit] += 1
 

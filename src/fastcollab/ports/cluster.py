@@ -87,8 +87,33 @@ class Rosters(Protocol):
         ...
 
 
+class NodeLoad(msgspec.Struct, frozen=True, rename="camel"):
+    """How much a node has to do, over about the last ten seconds.
+
+    `cpu` is processor time as a share of one core; all others are per second, but for the `memory` of the process in
+    bytes (None where the system does not say) and for what all but a hundredth of fan-outs and commits took at most, in
+    ms (None: there were none). `deliveries` are of cursors.
+    """
+
+    cpu: float
+    messages_in: float
+    messages_out: float
+    bytes_in: float
+    bytes_out: float
+    cursors_in: float
+    deliveries: float
+    operations: float
+    errors: float
+    refusals: float
+    memory: int | None = None
+    fanout_p99: float | None = None
+    commit_p99: float | None = None
+
+
 class NodeInfo(msgspec.Struct, frozen=True, rename="camel"):
-    """What a node tells of itself. `started_at` is Unix time in ms; `faults` keep it from serving as it should."""
+    """What a node tells of itself. `started_at` is Unix time in ms; `faults` keep it from serving as it should. One of
+    an older version does not tell its `load`.
+    """
 
     node: str
     version: str
@@ -97,6 +122,7 @@ class NodeInfo(msgspec.Struct, frozen=True, rename="camel"):
     users: int
     rooms: int
     faults: Sequence[str]
+    load: NodeLoad | None = None
 
 
 class Beat(NamedTuple):

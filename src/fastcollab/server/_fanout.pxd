@@ -2,7 +2,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from .._binary cimport RecordBatch, RecordSlot
 from ._deflate cimport Codec
-from ._meter cimport Stream
+from ._meter cimport Pace, Stream
 from ._outbox cimport Outbox
 from ._pump cimport Pump, Task
 
@@ -68,6 +68,8 @@ cdef class Channel(Task):
         int64_t update_interval, next_update
         Outlet outlet                # to other nodes; None: there are none
         readonly bint closed
+        Pace moves                   # of cursors here, at whichever node, as often as they are flushed
+        Pace deliveries              # of those to members
 
     cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1
     cdef int list_changes(self) except -1

@@ -29,7 +29,7 @@ from picows.picows cimport WSMsgType
 from .._binary cimport BATCHED as BATCHED_FRAME
 from .._binary cimport BATCH_HEADER_SIZE, RECORD_SIZE, RecordBatch, RecordSlot, store_u16, store_u32, write_plain
 from ._deflate cimport Codec
-from ._meter cimport Meter, Stream
+from ._meter cimport Meter, Stream, count, rate
 from ._outbox cimport Outbox, framed
 from ._pump cimport Pump, Task, monotonic_ns
 
@@ -149,16 +149,18 @@ cdef class Member:
         self._mode = mode
 
     cdef void owe(self, RecordBatch batch) noexcept:
+        self.outbox.skipped += batch.count
         if batch is self.channel.cursors:
             if not self.owed_cursors:
                 self.owed_cursors = batch.flushes
         elif not self.owed_selections:
             self.owed_selections = batch.flushes
 
-    def accepts_updates(self) -> bool:
-        """Whether JSON updates may be sent now; if not, it is noted that the member is owed them."""
+    def accepts_updates(self, Py_ssize_t updates) -> bool:
+        """Whether so many JSON updates may be sent now; if not, it is noted that the member is owed them."""
         if self.outbox.writable:
             return True
+        self.outbox.skipped += updates
         self.owed_updates = True
         return False
 
@@ -286,6 +288,7 @@ cdef class Channel(Task):
         cdef int64_t ended
         cdef Stream sent = self.stream(batch)
         cdef int64_t before = sent.messages
+        cdef int64_t delivered = sent.records
         if batch.count and len(self.members) > self.json_members:
             self.packs = self.thrift.tries()
             self.packed.clear()
@@ -307,6 +310,9 @@ cdef class Channel(Task):
         ended = monotonic_ns()
         if sent.messages != before:
             self.measure(batch, began, ended)
+        if batch is self.cursors and batch.count:
+            count(&self.moves, now, batch.count)
+            count(&self.deliveries, now, sent.records - delivered)
         batch.end_flush(due, now, interval)
         self.pacer.account(now, ended)
         if self.outlet is not None:
@@ -378,6 +384,12 @@ cdef class Channel(Task):
             pays = self.thrift.pays(size, len(packed))
             self.packed[codec.window_bits] = framed(WSMsgType.BINARY, packed, True) if pays else None
         return self.packed[codec.window_bits]
+
+    def paces(self, int64_t now) -> tuple:
+        """How many cursors moved per second, and how many of their positions were sent to members in frames, over about
+        the last ten seconds; `now` in ns.
+        """
+        return rate(&self.moves, now), rate(&self.deliveries, now)
 
     def catch_up(self, Member member not None) -> None:
         """Sends what a member has missed while it was not writable: the newest record of each user, once.

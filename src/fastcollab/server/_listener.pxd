@@ -3,7 +3,7 @@ from picows.picows cimport WSFrame, WSListener, WSMsgType, WSTransport
 
 from ._deflate cimport Codec
 from ._fanout cimport Member
-from ._meter cimport Rates
+from ._meter cimport Amount, Rates
 from ._outbox cimport Outbox
 from ._pump cimport Pump
 from ._throttle cimport Throttle
@@ -25,6 +25,9 @@ cdef class Connection(WSListener):
         readonly int64_t received_bytes  # as they came out of the socket, but for control frames
         readonly int close_code          # of the close frame that came first; 1006: there was none, or not yet
         public int errors                # that its client was told
+        readonly int refusals            # what limits did not let through, in all
+        readonly dict refused            # … by the name of the limit; None: nothing
+        readonly int64_t behind_since    # when it began not to take what it is sent, ns, monotonic; 0: it takes all
         public int reconnections         # how often a lost connection was made again, up to this one
         Rates _rates
         public object session
@@ -45,7 +48,7 @@ cdef class Connection(WSListener):
         Py_ssize_t max_backlog
         Throttle throttle                # None: there is no limit
         double tokens                    # of the throttle
-        bint throttled                   # what the client sends waits in its socket: there are no tokens,
+        readonly bint throttled          # what the client sends waits in its socket: there are no tokens,
         bint held_up                     # or the handler wants it so
         int64_t read_since               # ns, monotonic; 0: always
         Codec codec                      # None: compression was not agreed upon

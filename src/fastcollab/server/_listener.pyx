@@ -33,7 +33,7 @@ from picows.picows cimport WSCloseCode, WSCloseInfo, WSFrame, WSMsgType, WSTrans
 
 from .._binary cimport CURSOR, FRAME_GOOD, FRAME_SIZE_VIEWPORT, FrameFault, check_frame, load_f32, load_u16
 from ._deflate cimport Codec
-from ._meter cimport Stream, take_rates
+from ._meter cimport Amount, Stream, take_rates
 from ._outbox cimport Outbox, Text
 from ._pump cimport Pump, monotonic_ns
 from ._throttle cimport Throttle
@@ -46,6 +46,8 @@ cdef enum CloseStatus:
     INVALID_DATA = 1007
     TOO_BIG = 1009
 
+
+cdef int64_t LONG_ROUND_TRIP = 100_000_000  # ns
 
 cdef Py_ssize_t MAX_REASON = 123  # of a control frame's 125 bytes, two are the code
 
@@ -189,6 +191,8 @@ cdef class Connection(WSListener):
     cpdef pause_writing(self):
         if self.outbox is not None:
             self.outbox.pause()
+            if not self.behind_since:
+                self.behind_since = monotonic_ns()
 
     def packed(self) -> None:
         """A large message to this connection has been compressed: what was held back with it may go."""
@@ -199,6 +203,7 @@ cdef class Connection(WSListener):
 
     cpdef resume_writing(self):
         if self.outbox is not None and self.handler is not None:
+            self.behind_since = 0
             self.outbox.resume()
             self.handler.writable(self)
 
@@ -227,6 +232,7 @@ cdef class Connection(WSListener):
         self.tokens -= price
         if self.tokens < 0 and not self.throttled and self.throttle is not None:
             self.throttled = True
+            self.refuse("frames")
             self.stop_reading()
             self.throttle.hold(self, self.tokens, self.last_heard)
         return 0
@@ -369,10 +375,41 @@ cdef class Connection(WSListener):
         """Messages per second both ways, bytes per second in and out, errors per minute: as they were taken last."""
         return self._rates.message_rate, self._rates.received_rate, self._rates.sent_rate, self._rates.error_rate
 
+    @property
+    def setbacks(self):
+        """Positions of others per second that were passed over, refusals per minute: as `rates` were taken last."""
+        return self._rates.skip_rate, self._rates.refusal_rate
+
+    @property
+    def sent_rate(self):
+        """Bytes per second to the client, as `rates` has it."""
+        return self._rates.sent_rate
+
+    @property
+    def troubled(self) -> bool:
+        """Whether anything is amiss, be it little: it is behind, it was passed over, refused or told of errors of late,
+        or its round trip is not short. Of thousands this leaves few to be judged.
+        """
+        return (self.behind_since != 0 or self._rates.skip_rate >= 1 or self._rates.refusal_rate >= 1
+                or self._rates.error_rate >= 1 or self.round_trip >= LONG_ROUND_TRIP)
+
     def take_rates(self, int64_t now) -> None:
-        """Brings `rates` up to date; to be called every few seconds."""
-        take_rates(&self._rates, now, self.received_messages + self.outbox.sent_messages, self.received_bytes,
-                   self.outbox.sent_bytes, self.errors)
+        """Brings `rates` and `setbacks` up to date; to be called every few seconds."""
+        cdef Amount amount
+        amount.messages = self.received_messages + self.outbox.sent_messages
+        amount.received = self.received_bytes
+        amount.sent = self.outbox.sent_bytes
+        amount.skipped = self.outbox.skipped
+        amount.errors = self.errors
+        amount.refusals = self.refusals
+        take_rates(&self._rates, now, amount)
+
+    def refuse(self, str limit) -> None:
+        """Counts something of its client's that a limit, by its name in the configuration, did not let through."""
+        if self.refused is None:
+            self.refused = {}
+        self.refused[limit] = self.refused.get(limit, 0) + 1
+        self.refusals += 1
 
     def close(self, int code, str reason="") -> None:
         """Begins the close handshake; the client's answer ends the connection. `reason` is cut to what fits into

@@ -33,12 +33,26 @@ cdef class Meter:
         readonly Histogram flush_records, flush_seconds, fanout_seconds, bus_seconds, ping_seconds
 
 
+cdef struct Amount:
+    int64_t messages, received, sent, skipped
+    int errors, refusals
+
+
 cdef struct Rates:
     int64_t since                         # when the first message could come, ns
     int64_t at                            # when they were taken, ns
-    int64_t messages, received, sent      # how much there was then
-    int errors
-    float message_rate, received_rate, sent_rate, error_rate
+    Amount then                           # how much there was then
+    float message_rate, received_rate, sent_rate, skip_rate, error_rate, refusal_rate
 
 
-cdef void take_rates(Rates* rates, int64_t now, int64_t messages, int64_t received, int64_t sent, int errors) noexcept
+cdef void take_rates(Rates* rates, int64_t now, Amount amount) noexcept
+
+
+cdef struct Pace:
+    int64_t since                         # when the first was counted, ns
+    int64_t at                            # when the newest was, ns
+    double level                          # what is left of all of them
+
+
+cdef void count(Pace* pace, int64_t now, Py_ssize_t added) noexcept
+cdef double rate(const Pace* pace, int64_t now) noexcept

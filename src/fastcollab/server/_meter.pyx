@@ -8,9 +8,15 @@ What happens seldom is counted in Python (:mod:`fastcollab.server.tallies`); its
 
 The *rates* of a connection are moving averages: every time that they are taken, what was since the last time counts for
 the more, the longer that was. So a connection needs no memory of its past, and one that is idle costs a comparison.
+
+The *pace* of a room is taken without a timer, since there may be very many rooms: what was counted fades as time goes
+by, when something is added and when somebody asks. A room in which nothing moves costs nothing at all.
+
+What a histogram has of late is what it has now without what it had then (:meth:`Histogram.since`): whoever keeps a copy
+from time to time (:mod:`fastcollab.server.activity`) can say how quick things are now.
 """
 
-from libc.math cimport INFINITY, expm1
+from libc.math cimport INFINITY, exp, expm1
 from libc.stdint cimport int64_t
 
 #: The bounds of all histograms of times, in seconds. A flush is due within 16.7 ms, two in a row within 33.4.
@@ -53,6 +59,42 @@ cdef class Histogram:
             seen += self.counts[bucket]
         return seen
 
+    def copy(self) -> Histogram:
+        """What was counted so far."""
+        return self.since(None)
+
+    def since(self, Histogram earlier) -> Histogram:
+        """What was counted after `earlier`, which is a copy of this one; None: all."""
+        cdef Histogram found = Histogram.__new__(Histogram, (INFINITY,))
+        cdef int bucket
+        found.size = self.size
+        found.limits = self.limits
+        found.counts = self.counts
+        found.sum = self.sum
+        if earlier is not None:
+            found.sum -= earlier.sum
+            for bucket in range(self.size + 1):
+                found.counts[bucket] -= earlier.counts[bucket]
+        return found
+
+    def quantile(self, double share) -> float:
+        """A value that a share (0 to 1) of the values do not exceed, taken to lie evenly between two bounds. Of what
+        exceeds all bounds the last bound is told. None: there are no values.
+        """
+        cdef double wanted
+        cdef double below = 0
+        cdef int64_t seen = 0
+        cdef int bucket
+        if not 0 <= share <= 1:
+            raise ValueError(f"a quantile needs a share from 0 to 1, not {share}")
+        wanted = share * self.count
+        for bucket in range(self.size):
+            if self.counts[bucket] and seen + self.counts[bucket] >= wanted:
+                return below + (self.limits[bucket] - below) * (wanted - seen) / self.counts[bucket]
+            seen += self.counts[bucket]
+            below = self.limits[bucket]
+        return below if self.counts[self.size] else None
+
     def buckets(self) -> list:
         """Each bound, at last infinity, with how many values were not greater."""
         cdef int64_t seen = 0
@@ -82,25 +124,45 @@ cdef class Meter:
         self.ping_seconds = Histogram(TIMES)
 
 
-cdef void take_rates(Rates* rates, int64_t now, int64_t messages, int64_t received, int64_t sent, int errors) noexcept:
-    """Takes the rates anew: per second, of errors per minute."""
+cdef void take_rates(Rates* rates, int64_t now, Amount amount) noexcept:
+    """Takes the rates anew: per second, of errors and refusals per minute."""
     cdef double elapsed = (now - rates.at) / 1e9
-    cdef double weight, error_weight
+    cdef double share, weight, slow_weight
     if elapsed <= 0:
         return
     rates.at = now
-    if messages == rates.messages and received == rates.received and not (rates.received_rate or rates.sent_rate
-                                                                          or rates.error_rate):
+    if (amount.messages == rates.then.messages and amount.received == rates.then.received
+            and amount.skipped == rates.then.skipped and amount.refusals == rates.then.refusals
+            and not (rates.received_rate or rates.sent_rate or rates.skip_rate
+                     or rates.error_rate or rates.refusal_rate)):
         return
     # Of one that is young all of its life counts alike.
-    cdef double share = elapsed * 1e9 / (now - rates.since)
+    share = elapsed * 1e9 / (now - rates.since)
     weight = max(share, -expm1(-elapsed / WINDOW))
-    error_weight = max(share, -expm1(-elapsed / ERROR_WINDOW))
-    rates.message_rate += <float> (weight * ((messages - rates.messages) / elapsed - rates.message_rate))
-    rates.received_rate += <float> (weight * ((received - rates.received) / elapsed - rates.received_rate))
-    rates.sent_rate += <float> (weight * ((sent - rates.sent) / elapsed - rates.sent_rate))
-    rates.error_rate += <float> (error_weight * (60 * (errors - rates.errors) / elapsed - rates.error_rate))
-    rates.messages = messages
-    rates.received = received
-    rates.sent = sent
-    rates.errors = errors
+    slow_weight = max(share, -expm1(-elapsed / ERROR_WINDOW))
+    approach(&rates.message_rate, weight, (amount.messages - rates.then.messages) / elapsed)
+    approach(&rates.received_rate, weight, (amount.received - rates.then.received) / elapsed)
+    approach(&rates.sent_rate, weight, (amount.sent - rates.then.sent) / elapsed)
+    approach(&rates.skip_rate, weight, (amount.skipped - rates.then.skipped) / elapsed)
+    approach(&rates.error_rate, slow_weight, 60 * (amount.errors - rates.then.errors) / elapsed)
+    approach(&rates.refusal_rate, slow_weight, 60 * (amount.refusals - rates.then.refusals) / elapsed)
+    rates.then = amount
+
+
+cdef inline void approach(float* average, double weight, double newest) noexcept:
+    average[0] += <float> (weight * (newest - average[0]))
+
+
+cdef void count(Pace* pace, int64_t now, Py_ssize_t added) noexcept:
+    """Counts so many events, at `now` (ns)."""
+    if not pace.since:
+        pace.since = pace.at = now
+    pace.level = pace.level * exp((pace.at - now) / (1e9 * WINDOW)) + added
+    pace.at = now
+
+
+cdef double rate(const Pace* pace, int64_t now) noexcept:
+    """How many events there are per second, over about the last ten."""
+    cdef double age = max(1.0, (now - pace.since) / 1e9)
+    # What is left of one event per second that has gone on for `age` seconds.
+    return pace.level * exp((pace.at - now) / (1e9 * WINDOW)) / (-WINDOW * expm1(-age / WINDOW))

@@ -44,6 +44,7 @@ cdef class Outbox:
         Py_ssize_t bound
         Codec codec                  # None: nothing is compressed
         readonly int64_t sent_messages
+        readonly int64_t skipped     # positions of others that were passed over, since it was not writable
         readonly int64_t sent_bytes  # as they went into the socket or wait before it, but for control frames
 
     cdef inline bint is_open(self) noexcept:

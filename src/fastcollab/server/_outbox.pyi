@@ -13,6 +13,7 @@ class Outbox:
     writable: bool
     sent_messages: int
     sent_bytes: int
+    skipped: int
     @property
     def open(self) -> bool: ...
     @property

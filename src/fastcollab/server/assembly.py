@@ -30,6 +30,7 @@ from fastcollab.server._outbox import Cork
 from fastcollab.server._pump import Pump
 from fastcollab.server._throttle import Throttle
 from fastcollab.server.access import Access
+from fastcollab.server.activity import Activity
 from fastcollab.server.addresses import TrustedProxies
 from fastcollab.server.arrival import ArrivalSettings, Reception
 from fastcollab.server.auth import TokenVerifier
@@ -78,6 +79,7 @@ class Assembly:
     # From `begin` on.
     engine: Engine
     pump: Pump
+    activity: Activity
     documents: Documents
     revoker: Revoker
     reception: Reception
@@ -207,6 +209,7 @@ class Assembly:
         if engine.cluster is not None:
             self.node = engine.cluster.nodes.here
         self.pump = Pump(asyncio.get_running_loop(), self._cork)
+        self.activity = Activity(dispatcher, self.pump.meter, self.tallies, self.guard)
         throttle = Throttle(self.pump, frames_per_second(config), config.limits.burst)
         dispatcher.registry = engine.registry
         dispatcher.validation = Validation(
@@ -267,7 +270,14 @@ class Assembly:
             cluster=self.cluster,
         )
         self._upkeep = Upkeep(
-            config, dispatcher, self.guard, self.documents, engine.revocations, self.tallies, run=self.tasks.run
+            config,
+            dispatcher,
+            self.guard,
+            self.documents,
+            engine.revocations,
+            self.tallies,
+            self.activity,
+            run=self.tasks.run,
         )
         entrance = Entrance(
             config,

@@ -45,6 +45,7 @@ from fastcollab.errors import (
     InvalidMessage,
     NotAuthenticated,
     ProtocolError,
+    RateLimited,
     RoomNotFound,
     ServiceUnavailable,
 )
@@ -262,6 +263,8 @@ class Dispatcher:
             self._tell(session, InternalError("the gateway failed to carry this out"), message)
 
     def _tell(self, session: Session, error: ProtocolError, message: messages.ClientMessage | None = None) -> None:
+        if isinstance(error, RateLimited) and error.exceeded is not None and session.shell is not None:
+            session.shell.refuse(error.exceeded)
         message_id = None if message is None else message.id
         room_id = None if message is None else message.room_id
         self._send([session], messages.ErrorSent.of(error, message_id), room_id)
@@ -430,7 +433,7 @@ class Dispatcher:
         others: list[Session] = []
         for member in members:
             user_id = member.session.identity.user_id
-            if encoded.keys() <= {user_id} or not member.accepts_updates():
+            if encoded.keys() <= {user_id} or not member.accepts_updates(len(encoded)):
                 continue
             if user_id not in encoded:
                 others.append(member.session)

@@ -26,6 +26,8 @@ from fastcollab.ports import (
     SaveDocument,
 )
 from fastcollab.server._listener import Connection
+from fastcollab.server._pump import now_ns
+from fastcollab.server.activity import load_of
 from fastcollab.server.admin.api import admin_api
 from fastcollab.server.admin.desk import Desk
 from fastcollab.server.assembly import STORE_CLOSES, Assembly
@@ -177,6 +179,7 @@ class Gateway:
             users=len(users),
             rooms=self.room_count,
             faults=self.faults,
+            load=load_of(self._parts.activity.lately(now_ns())),
         )
 
     @property
@@ -241,7 +244,7 @@ class Gateway:
     def _make_operations_port(self) -> OperationsPort:
         parts = self._parts
         errands = Errands(parts.dispatcher, parts.cluster)
-        desk = Desk(parts.dispatcher, parts.cluster, parts.revoker, errands, self.describe)
+        desk = Desk(parts.node, parts.dispatcher, parts.cluster, parts.revoker, errands, parts.activity, self.describe)
         return OperationsPort(
             self.config.ops,
             faults=lambda: self.faults,

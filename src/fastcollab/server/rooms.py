@@ -130,6 +130,10 @@ class Rooms:
         live = self._live.get(room_id)
         return None if live is None else live.room
 
+    def live(self) -> Iterator[tuple[Room, Channel]]:
+        """The rooms that are live, each with its fan-out."""
+        return ((live.room, live.channel) for live in self._live.values())
+
     def document(self, room_id: str) -> Document | None:
         """The document of the room, if that is live."""
         room = self.get(room_id)

@@ -18,6 +18,7 @@ from fastcollab.errors import CloseCode
 from fastcollab.logs import get_logger
 from fastcollab.ports import Revocations
 from fastcollab.server._pump import now_ns
+from fastcollab.server.activity import INTERVAL, Activity
 from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
@@ -44,6 +45,7 @@ class Upkeep:
         documents: Documents,
         revocations: Revocations,
         tallies: Tallies,
+        activity: Activity,
         *,
         run: Callable[[Coroutine[Any, Any, None]], None],
     ) -> None:
@@ -57,18 +59,21 @@ class Upkeep:
         self._documents = documents
         self._revocations = revocations
         self._tallies = tallies
+        self._activity = activity
         self._run = run
         self._sweeper: asyncio.TimerHandle | None = None
         self._tidier: asyncio.TimerHandle | None = None
         self._watcher: asyncio.TimerHandle | None = None
+        self._keeper: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         self._sweep()
         self._tidy()
         self._watch_loop()
+        self._keep()
 
     def close(self) -> None:
-        for timer in (self._sweeper, self._tidier, self._watcher):
+        for timer in (self._sweeper, self._tidier, self._watcher, self._keeper):
             if timer is not None:
                 timer.cancel()
 
@@ -104,6 +109,11 @@ class Upkeep:
             self._tallies.loop_lag_seconds.observe(max(0, now - due) / 1e9)
         loop = asyncio.get_running_loop()
         self._watcher = loop.call_later(_LAG_INTERVAL, self._watch_loop, now + int(_LAG_INTERVAL * SECOND))
+
+    def _keep(self) -> None:
+        """Keeps what has been counted, to compare with."""
+        self._keeper = asyncio.get_running_loop().call_later(INTERVAL, self._keep)
+        self._activity.keep(now_ns())
 
     def _tidy(self) -> None:
         self._tidier = asyncio.get_running_loop().call_later(_TIDY_INTERVAL, self._tidy)

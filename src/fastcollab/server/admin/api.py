@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler
 from fastcollab.config import Config
 from fastcollab.errors import InternalError, InvalidToken, ProtocolError, RateLimited
 from fastcollab.logs import get_logger
-from fastcollab.server.admin import PREFIX, connections, documents, nodes, rooms
+from fastcollab.server.admin import PREFIX, activity, connections, documents, nodes, rooms
 from fastcollab.server.admin.desk import Desk
 from fastcollab.server.admin.endpoint import Endpoint
 from fastcollab.server.admin.keys import Keys
@@ -23,7 +23,7 @@ from fastcollab.server.clock import instant
 
 log = get_logger(__name__)
 
-GROUPS = (rooms.group, documents.group, connections.group, nodes.group)
+GROUPS = (rooms.group, documents.group, connections.group, nodes.group, activity.group)
 
 ENDPOINTS: Sequence[Endpoint] = [endpoint for group in GROUPS for endpoint in group.endpoints]
 

@@ -18,6 +18,7 @@ from fastcollab.server.admin.endpoint import Group, Nothing
 from fastcollab.server.admin.forms import After, Answer, Limit, Parameters, Request
 from fastcollab.server.admin.problems import Refused
 from fastcollab.server.clock import instant
+from fastcollab.server.connection_metrics import ConnectionMetrics
 
 group = Group("connections")
 
@@ -32,7 +33,7 @@ class RoomOfConnection(Answer, frozen=True):
 class ConnectionFound(Answer, frozen=True):
     """An open connection. In seconds: `age`, and `silentFor`, how long nothing has come from it. `state` is new until a
     token was accepted; from then on it has a user and `expiresAt`, when its token ends (Unix time in ms). `waiting` is
-    how many bytes it has not read yet. The active room is the last one.
+    how many bytes it has not read yet, and `metrics` the specification's. The active room is the last one.
     """
 
     connection_id: str
@@ -45,6 +46,7 @@ class ConnectionFound(Answer, frozen=True):
     sends_binary: bool
     resumed: bool
     waiting: int
+    metrics: ConnectionMetrics
     rooms: Sequence[RoomOfConnection]
     user_id: str | UnsetType = UNSET
     numeric_id: int | UnsetType = UNSET
@@ -161,7 +163,7 @@ def _found(desk: Desk, connection: Connection) -> ConnectionFound:
     identity = session.identity if session.registered else None
     return ConnectionFound(
         session.connection_id,
-        desk.describe().node,
+        desk.node,
         session.state.value,
         connection.address,
         (now - connection.opened_at) / SECOND,
@@ -170,6 +172,7 @@ def _found(desk: Desk, connection: Connection) -> ConnectionFound:
         connection.sends_binary,
         session.resumed,
         connection.outbox.backlog,
+        ConnectionMetrics.of(connection),
         [RoomOfConnection(room.id, room.members[session].word) for room in session.rooms.values()],
         UNSET if identity is None else identity.user_id,
         UNSET if identity is None else identity.numeric_id,

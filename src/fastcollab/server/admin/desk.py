@@ -11,6 +11,7 @@ from fastcollab.core.room import Room
 from fastcollab.core.roster import RosterEntry
 from fastcollab.errors import RoomNotFound
 from fastcollab.ports import NodeInfo, Order, StoredDocument
+from fastcollab.server.activity import Activity
 from fastcollab.server.cluster import Cluster
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.errands import Errands
@@ -21,12 +22,16 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """`describe` says what there is to be said of this node; without a `cluster` it is the only one."""
+    """`node` is the id of this node, and `describe` says what else there is to be said of it; without a `cluster` it is
+    the only one.
+    """
 
+    node: str
     dispatcher: Dispatcher
     cluster: Cluster | None
     revoker: Revoker
     errands: Errands
+    activity: Activity
     describe: Callable[[], NodeInfo]
 
     async def give(self, order: Order) -> None:
@@ -53,7 +58,7 @@ class Desk:
             return await self.cluster.roster(room_id)
         if (room := self.room(room_id)) is None:
             return []
-        here = frozenset({self.describe().node})
+        here = frozenset({self.node})
         return [RosterEntry(each.person, here, each.kept_presence()) for each in room.participants.values()]
 
     async def roster_sizes(self, room_ids: Sequence[str]) -> Sequence[int]:
