@@ -40,7 +40,7 @@ export class Bridge<Content, Operation> {
     this.#editor = editor;
     this.#stopListening = [
       document.on('change', change => this.#changed(change)),
-      document.on('reset', () => this.replace()),
+      document.on('reset', content => this.#reset(content)),
     ];
   }
 
@@ -94,6 +94,13 @@ export class Bridge<Content, Operation> {
       const { type } = this.#document;
       this.#gathered = this.#gathered === undefined ? operation : type.compose(this.#gathered, operation);
     }
+  }
+
+  /** Changes that a handler has made in answer to the reset are in the document already, and are told next. */
+  #reset(content: Content): void {
+    this.#gathered = undefined;
+    if (this.#holds) this.#isOutdated = true;
+    else this.#editor.replace(content);
   }
 
   readonly #flush = (): void => {

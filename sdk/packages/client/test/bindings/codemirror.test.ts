@@ -104,17 +104,24 @@ test('a view shows the document whatever it began with, and keeps its line ends'
   await mine.document.saved();
 });
 
-test('a program that answers an edit with another one does not tear the view from the document', async () => {
+test.for(['before', 'after'] as const)('a program that hears of edits %s the view may answer them', async moment => {
   const [mine, theirs] = await rooms();
+  const answer = (): void => {
+    mine.document.on('change', ({ source }) => {
+      const { length } = mine.document.content;
+      if (source !== 'answer' && length < 20) mine.document.edit(insert(length, '#'), 'answer');
+    });
+  };
+  if (moment === 'before') answer();
   const view = open(mine);
-  mine.document.on('change', ({ source }) => {
-    if (source !== 'answer' && mine.document.content.length < 20) mine.document.edit(insert(0, '#'), 'answer');
-  });
-  for (let index = 0; index < 5; index++) type(view, textOf(view).length, 'x');
-  await until(() => textOf(view) === mine.document.content);
-  expect(textOf(view)).toBe('#####xxxxx');
+  if (moment === 'after') answer();
+  for (let index = 0; index < 3; index++) type(view, 0, 'x');
   await mine.document.saved();
-  await until(() => theirs.document.content === '#####xxxxx');
+  await until(() => theirs.document.content === 'xxx###');
+  await theirs.document.submit(insert(6, 'yy'));
+  await until(() => mine.document.content === 'xxx###yy#');
+  await until(() => textOf(view) === 'xxx###yy#');
+  await mine.document.saved();
 });
 
 test('the others’ carets and selections are shown with their names, and move along', async () => {

@@ -1,8 +1,9 @@
 /** When operations are sent, and what becomes of them, against a scripted gateway. */
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Bridge } from '../../src/bindings/bridge.js';
 import { CloseCode, type CollaborativeClient, ErrorCode, type Room, type SharedDocument } from '../../src/index.js';
-import { text } from '../../src/ot/text.js';
+import { insert, type TextOperation, text } from '../../src/ot/text.js';
 import { checksum } from '../../src/wire/checksum.js';
 import { Script, type ScriptedSocket, settle } from './script.js';
 
@@ -313,6 +314,30 @@ test('an editor knows its own changes by their source', async () => {
     ['undo', 'button'],
   ]);
   client.disconnect();
+});
+
+test('an editor shows what is there, though a program before it answers changes and resets by edits', async () => {
+  await joined('abc', 3);
+  document.on('change', ({ origin }) => {
+    if (origin === 'remote') document.edit(insert(document.content.length, '!'));
+  });
+  document.on('reset', content => document.edit(insert(content.length, '?')));
+  let shown = document.content;
+  const editor = new Bridge<string, TextOperation>(document, {
+    show: operation => {
+      shown = text.apply(shown, operation);
+    },
+    replace: content => {
+      shown = content;
+    },
+  });
+  others([3, 'def'], 4);
+  expect([document.content, shown]).toEqual(['abcdef!', 'abcdef!']);
+  await reconnected();
+  socket().joined('r', { data: 'other', version: 1, epoch: 'e2' }, { recovery: { recovered: false } });
+  await settle();
+  expect([document.content, shown]).toEqual(['other?', 'other?']);
+  editor.close();
 });
 
 test('what an earlier page left is brought in, even if the connection is lost meanwhile', async () => {
