@@ -24,6 +24,8 @@ export interface Shown<Content, Operation> {
   show(operation: Operation, origin: Origin): void;
   /** Shows the content, whatever was shown before. */
   replace(content: Content): void;
+  /** Whether to show the operation now would tear a word that is being composed. */
+  wouldTear?(operation: Operation): boolean;
 }
 
 export class Bridge<Content, Operation> {
@@ -64,14 +66,30 @@ export class Bridge<Content, Operation> {
     }
   }
 
+  /** Whether the editor lacks something that is in the content. */
+  get isBehind(): boolean {
+    return this.#gathered !== undefined;
+  }
+
+  /** Where a position in the editor is in the content, of which the editor may lack something. */
+  placed(position: number): number {
+    const { type } = this.#document;
+    return this.#gathered === undefined ? position : Number(type.transformPosition(position, this.#gathered, 'left'));
+  }
+
   /** The editor cannot be changed now. */
   hold(): void {
     this.#holds++;
   }
 
-  /** Takes back one `hold`; what was gathered is shown soon, after whatever the editor is doing. */
+  /** Takes back one `hold`. */
   release(): void {
     this.#holds--;
+    this.showSoon();
+  }
+
+  /** Shows what was gathered, if that is possible after whatever the editor is doing. */
+  showSoon(): void {
     if (this.#gathered !== undefined || this.#isOutdated) queueMicrotask(this.#flush);
   }
 
@@ -88,7 +106,7 @@ export class Bridge<Content, Operation> {
 
   #changed({ operation, origin, source }: Change<Operation>): void {
     if (source === this || this.#isOutdated) return;
-    if (!this.#holds && this.#gathered === undefined) {
+    if (!this.#holds && this.#gathered === undefined && !this.#editor.wouldTear?.(operation)) {
       this.#editor.show(operation, origin);
     } else {
       const { type } = this.#document;
@@ -106,11 +124,12 @@ export class Bridge<Content, Operation> {
   readonly #flush = (): void => {
     if (this.#holds || this.#isClosed) return;
     const gathered = this.#gathered;
-    this.#gathered = undefined;
     if (this.#isOutdated) {
       this.#isOutdated = false;
+      this.#gathered = undefined;
       this.#editor.replace(this.#document.content);
-    } else if (gathered !== undefined) {
+    } else if (gathered !== undefined && !this.#editor.wouldTear?.(gathered)) {
+      this.#gathered = undefined;
       this.#editor.show(gathered, 'remote');
     }
   };

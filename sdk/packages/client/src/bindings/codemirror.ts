@@ -31,6 +31,7 @@ import { CodePoints, difference, operationFrom, type Splice, splicesOf, wellForm
 import { caretsOf, caretTheme, redraw } from './codemirror-carets.js';
 
 const MAX_RANGES = 100; // as many as a selection may have (V4)
+const COMPOSED_AFTER = 50; // milliseconds behind the end of a composition, until CodeMirror has read it from the page
 
 /**
  * Has a view show and edit the room's document, whatever the view begins with. Where the user may only read, the view is
@@ -45,7 +46,17 @@ export function collaboration(room: Room): Extension {
   const undo = (): boolean => document.undo() !== undefined;
   const redo = (): boolean => document.redo() !== undefined;
   return [
-    ViewPlugin.define(view => new Collaboration(view, room, access), { decorations: plugin => plugin.carets }),
+    ViewPlugin.define(view => new Collaboration(view, room, access), {
+      decorations: plugin => plugin.carets,
+      eventObservers: {
+        compositionstart() {
+          this.compositionStarted();
+        },
+        compositionend() {
+          this.compositionEnded();
+        },
+      },
+    }),
     access.of(accessTo(room)),
     // Lines end in one way only, or positions would differ from those of the document.
     EditorState.lineSeparator.of('\n'),
@@ -76,6 +87,8 @@ class Collaboration implements PluginValue {
   readonly #bridge: Bridge<string, TextOperation>;
   readonly #stopListening: (() => void)[];
   #drawn: readonly Participant[]; // as the carets show them
+  #composed: { from: number; to: number } | undefined; // a word that is being composed
+  #composedSoon: ReturnType<typeof setTimeout> | undefined;
   #frame: number | undefined;
 
   constructor(view: EditorView, room: Room<string, TextOperation>, access: Compartment) {
@@ -84,6 +97,7 @@ class Collaboration implements PluginValue {
     this.#bridge = new Bridge(room.document, {
       show: (operation, origin) => this.#show(splicesOf(operation, this.#text), origin),
       replace: content => this.#show([difference(this.#text, content)], 'remote'),
+      wouldTear: operation => this.#wouldTear(operation),
     });
     const restrict = (): void => view.dispatch({ effects: access.reconfigure(accessTo(room)) });
     this.#stopListening = [room.on('participants', this.#expectRedraw), room.on('permission', restrict)];
@@ -105,7 +119,13 @@ class Collaboration implements PluginValue {
     }
     this.#bridge.release();
     const isRedrawn = update.transactions.some(({ effects }) => effects.some(effect => effect.is(redraw)));
-    if (update.docChanged || isRedrawn) {
+    if (this.#composed) {
+      const { from, to } = this.#composed;
+      this.#composed = { from: update.changes.mapPos(from, -1), to: update.changes.mapPos(to, 1) };
+    }
+    if (this.#bridge.isBehind) {
+      this.carets = this.carets.map(update.changes); // where they are in the content is no place here
+    } else if (update.docChanged || isRedrawn) {
       this.#drawn = this.#room.participants;
       this.carets = caretsOf(this.#room, this.#text);
     }
@@ -116,7 +136,29 @@ class Collaboration implements PluginValue {
     this.#bridge.close();
     for (const stop of this.#stopListening) stop();
     if (this.#frame !== undefined) cancelAnimationFrame(this.#frame);
+    clearTimeout(this.#composedSoon);
     this.#room.updateSelection([]);
+  }
+
+  compositionStarted(): void {
+    clearTimeout(this.#composedSoon);
+    this.#composed = this.#view.state.selection.main;
+  }
+
+  compositionEnded(): void {
+    this.#composedSoon = setTimeout(() => {
+      this.#composed = undefined;
+      this.#bridge.showSoon();
+    }, COMPOSED_AFTER);
+  }
+
+  /** A line is one text in the page, from which the browser tears what it composes when any of it is another. */
+  #wouldTear(operation: TextOperation): boolean {
+    if (!this.#composed) return false;
+    const { doc } = this.#view.state;
+    const start = doc.lineAt(this.#composed.from).from;
+    const end = doc.lineAt(this.#composed.to).to;
+    return splicesOf(operation, this.#text).some(({ from, remove }) => from <= end && from + remove >= start);
   }
 
   get #text(): string {
@@ -141,10 +183,9 @@ class Collaboration implements PluginValue {
 
   #tellSelection(): void {
     const points = new CodePoints(this.#text);
+    const place = (unit: number): number => this.#bridge.placed(points.at(unit));
     const ranges = this.#view.hasFocus ? this.#view.state.selection.ranges.slice(0, MAX_RANGES) : [];
-    this.#room.updateSelection(
-      ranges.map(({ anchor, head }) => ({ anchor: points.at(anchor), head: points.at(head) })),
-    );
+    this.#room.updateSelection(ranges.map(({ anchor, head }) => ({ anchor: place(anchor), head: place(head) })));
   }
 
   /** Selections move along with each change, of which the view hears by itself; the rest has time until the next frame. */

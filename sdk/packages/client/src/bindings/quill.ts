@@ -107,7 +107,7 @@ class Binding {
 
   #selected(range: { index: number; length: number } | null): void {
     const end = this.#quill.getLength() - Number(this.#isPadded);
-    const place = (index: number): number => Math.min(index, end);
+    const place = (index: number): number => this.#bridge.placed(Math.min(index, end));
     const ranges = range ? [{ anchor: place(range.index), head: place(range.index + range.length) }] : [];
     this.#room.updateSelection(ranges);
   }
