@@ -12,10 +12,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from playwright.async_api import Browser, BrowserContext, Locator, Page
+from playwright.async_api import Browser, BrowserContext, Locator, Page, ViewportSize
 from tests.browser.venue import Venue
 
 PATIENCE = 20.0  # seconds
+
+DESKTOP: ViewportSize = {"width": 1440, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 
 _T = TypeVar("_T")
 
@@ -178,6 +181,31 @@ class Person:
                 await move(columns * step / steps, rows * step / steps)
 
     @asynccontextmanager
+    async def touching(self, widget_id: str, part: str) -> AsyncIterator[Callable[[float, float], Awaitable[None]]]:
+        """Has a finger on a part of a widget; gives a function that moves it so many cells away from where it was."""
+        box = await self._box(self.widget(widget_id).get_by_test_id(part))
+        column = (await self._box(self.see("board")))["width"] / 24
+        from_x, from_y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+        devtools = await self.page.context.new_cdp_session(self.page)
+
+        async def touch(event: str, *points: dict[str, float]) -> None:
+            await devtools.send("Input.dispatchTouchEvent", {"type": event, "touchPoints": list(points)})
+
+        await touch("touchStart", {"x": from_x, "y": from_y})
+        yield lambda columns, rows: touch("touchMove", {"x": from_x + columns * column, "y": from_y + rows * 20})
+        await touch("touchEnd")
+
+    @asynccontextmanager
+    async def composing(self, *stages: str) -> AsyncIterator[None]:
+        """Writes a word with an input method: it goes through these stages, and the last one is written in the end."""
+        devtools = await self.page.context.new_cdp_session(self.page)
+        for stage in stages:
+            composition = {"text": stage, "selectionStart": len(stage), "selectionEnd": len(stage)}
+            await devtools.send("Input.imeSetComposition", composition)
+        yield
+        await devtools.send("Input.insertText", {"text": stages[-1]})
+
+    @asynccontextmanager
     async def dragging(self, widget_id: str) -> AsyncIterator[Callable[[float, float], Awaitable[None]]]:
         """Has hold of a widget; gives a function that takes it so many cells away from where it was."""
         box = await self._box(self.widget(widget_id).get_by_test_id("widget-handle"))
@@ -234,9 +262,14 @@ class Company:
         self._venue = venue
         self.people: list[Person] = []
 
-    async def enter(self, gateway: int = 0) -> Person:
+    async def enter(self, gateway: int = 0, has_phone: bool = False) -> Person:
         """Somebody new, whose page is led to that gateway."""
-        context = await self._browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+        context = await self._browser.new_context(
+            viewport=PHONE if has_phone else DESKTOP,
+            has_touch=has_phone,
+            is_mobile=has_phone,
+            reduced_motion="reduce",
+        )
         context.set_default_timeout(PATIENCE * 1000)
         person = Person(context, f"{self._venue.url}/?gateway={gateway}")
         self.people.append(person)

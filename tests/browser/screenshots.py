@@ -8,15 +8,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, ViewportSize, async_playwright
 from tests.browser.chromium import launch
-from tests.browser.people import Company, Person
+from tests.browser.people import DESKTOP, PHONE, Company, Person
 from tests.browser.venue import open_venue
 
 FOLDER = Path("build/screenshots")
-DESKTOP = {"width": 1440, "height": 900}
-TABLET = {"width": 820, "height": 1180}
-PHONE = {"width": 390, "height": 844}
+TABLET: ViewportSize = {"width": 768, "height": 1024}
 PEOPLE = 5
 SETTLING = 1.5  # seconds
 
@@ -26,10 +24,10 @@ class Album:
         self._company = company
 
     @asynccontextmanager
-    async def visit(self, name: str, viewport: dict[str, int], scheme: Any = "light") -> AsyncIterator[Person]:
+    async def visit(self, name: str, viewport: ViewportSize, scheme: Any = "light") -> AsyncIterator[Person]:
         """Somebody before a screen of that size, of which a picture is taken at the end."""
         person = await self._company.enter(0)
-        await person.page.set_viewport_size({"width": viewport["width"], "height": viewport["height"]})
+        await person.page.set_viewport_size(viewport)
         await person.page.emulate_media(color_scheme=scheme)
         yield person
         await asyncio.sleep(SETTLING)
@@ -55,8 +53,10 @@ async def main() -> None:
                 await person.write_note("Who can bring the wheelbarrow on Saturday?")
             async with album.visit(f"phone-{scheme}", PHONE, scheme):
                 pass
-        async with album.visit("tablet", TABLET):
-            pass
+            async with album.visit(f"phone-arranging-{scheme}", PHONE, scheme) as person:
+                await person.see("arrange").click()
+            async with album.visit(f"tablet-{scheme}", TABLET, scheme):
+                pass
         async with album.visit("participants", DESKTOP) as person:
             await person.page.get_by_label("people are here").click()
         async with album.visit("adding", DESKTOP) as person:

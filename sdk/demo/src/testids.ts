@@ -10,6 +10,7 @@
  * - `message`: a row of the inspector; `data-direction` is `in` or `out`, `data-type` what the message is.
  *
  * A widget is moved by dragging `widget-handle`, and resized by `widget-resize`; with the keyboard `widget` has the focus.
+ * On a narrow page that is so while `arrange` is pressed.
  */
 
 export const TEST_IDS = {
@@ -34,6 +35,7 @@ export const TEST_IDS = {
   undo: 'undo',
   redo: 'redo',
   add: 'add',
+  arrange: 'arrange',
   theme: 'theme',
   labToggle: 'lab-toggle',
   lab: 'lab',

@@ -10,7 +10,7 @@ import { Board } from './Board.js';
 import { Boundary, Failure, Loading } from './Failure.js';
 import { Header } from './Header.js';
 import { Lab } from './Lab.js';
-import { useMediaQuery } from './measures.js';
+import { NARROW, useMediaQuery } from './measures.js';
 import { useUndoKeys } from './undo.js';
 import { useErrors, useWorkplace } from './workplace.js';
 
@@ -39,11 +39,19 @@ function Page(): ReactNode {
   const isWide = useMediaQuery(WIDE);
   const [isLabWanted, setLabWanted] = useState<boolean | undefined>(undefined);
   const isLabOpen = isLabWanted ?? isWide;
+  const isNarrow = useMediaQuery(NARROW);
+  const [isArrangingWanted, setArrangingWanted] = useState(false);
+  const isArranging = isNarrow && isArrangingWanted;
   return (
     <div className="page" data-lab={isLabOpen || undefined}>
-      <Header isLabOpen={isLabOpen} onLab={setLabWanted} />
+      <Header
+        isLabOpen={isLabOpen}
+        onLab={setLabWanted}
+        isArranging={isArranging}
+        onArranging={isNarrow ? setArrangingWanted : undefined}
+      />
       <main className="stage">
-        <Board />
+        <Board isArranging={isArranging} />
       </main>
       {isLabOpen && <Lab onClose={() => setLabWanted(false)} />}
     </div>

@@ -1,6 +1,6 @@
 /** The board: widgets in their places, the others' cursors over them, and one's own pointer shown to the others. */
 
-import { useContent, usePresence, useRoom, useSelf } from '@fastcollab/react';
+import { useContent, usePresence, useRoom, useSelf, useStatus } from '@fastcollab/react';
 import { type PointerEvent, type ReactNode, useCallback, useEffect, useRef, useState } from 'react';
 import { inReadingOrder, keptOrder, ROW, rows } from '../model/layout.js';
 import type { Dashboard } from '../model/widgets.js';
@@ -10,11 +10,12 @@ import { NARROW, useMediaQuery, useSize } from './measures.js';
 import { useProjection } from './projection.js';
 import { HELP, WidgetFrame } from './WidgetFrame.js';
 
-export function Board(): ReactNode {
+export function Board({ isArranging }: { isArranging: boolean }): ReactNode {
   const widgets = useContent((dashboard: Dashboard) => dashboard.widgets);
   const surface = useRef<HTMLDivElement>(null);
   const { width } = useSize(surface);
-  const isStacked = useMediaQuery(NARROW);
+  const isStacked = useMediaQuery(NARROW) && !isArranging;
+  const isOnline = useStatus() === 'connected';
   const projection = useProjection(surface, widgets, width, isStacked);
   const { cursor } = usePresence();
   const [selected, select] = useSelectedWidget();
@@ -39,7 +40,9 @@ export function Board(): ReactNode {
       className="board"
       data-testid={TEST_IDS.board}
       data-stacked={isStacked || undefined}
+      data-arranging={isArranging || undefined}
       data-dragging={isDragging || undefined}
+      data-offline={!isOnline || undefined}
       style={isStacked ? undefined : { height: rows(widgets) * ROW }}
       onPointerMove={pointed}
       onPointerDown={pressed}
@@ -55,6 +58,7 @@ export function Board(): ReactNode {
               rank={reading.indexOf(id)}
               boardWidth={width}
               isStacked={isStacked}
+              isArranging={isArranging}
               isSelected={selected === id}
               onSelect={select}
               onDragging={setDragging}

@@ -4,6 +4,7 @@ import type { Participant, ShownCursor } from '@fastcollab/client';
 import { Cursors, useRoom } from '@fastcollab/react';
 import { type ReactNode, useEffect, useRef } from 'react';
 import { TEST_IDS } from '../testids.js';
+import { ownColor } from './color.js';
 import type { Projection } from './projection.js';
 
 const IDLE = 4000; // milliseconds without a movement
@@ -25,7 +26,7 @@ export function CursorLayer({ projection }: { projection: Projection }): ReactNo
 
 function pointer({ userId, name, color }: Participant): ReactNode {
   return (
-    <div className="cursor" data-testid={TEST_IDS.cursor} data-user={userId} style={{ color }}>
+    <div className="cursor" data-testid={TEST_IDS.cursor} data-user={userId} style={ownColor(color)}>
       <svg className="cursor-arrow" viewBox="0 0 18 20" aria-hidden="true">
         <path d="M2 1.5 16 9.5 9.4 11.4 6.4 18z" />
       </svg>

@@ -15,7 +15,15 @@ import { StatusPill } from './StatusPill.js';
 import { THEMES, type Theme, useTheme } from './theme.js';
 import { useWorkspace } from './undo.js';
 
-export function Header({ isLabOpen, onLab }: { isLabOpen: boolean; onLab: (open: boolean) => void }): ReactNode {
+export interface HeaderProps {
+  readonly isLabOpen: boolean;
+  readonly onLab: (open: boolean) => void;
+  readonly isArranging: boolean;
+  /** Where widgets are stacked; elsewhere they are arranged at any time. */
+  readonly onArranging: ((arranging: boolean) => void) | undefined;
+}
+
+export function Header({ isLabOpen, onLab, isArranging, onArranging }: HeaderProps): ReactNode {
   return (
     <header className="header">
       <div className="brand">
@@ -29,6 +37,18 @@ export function Header({ isLabOpen, onLab }: { isLabOpen: boolean; onLab: (open:
       <div className="toolbar" role="toolbar" aria-label="Edit">
         <HistoryButtons />
         <AddMenu />
+        {onArranging && (
+          <button
+            type="button"
+            className="icon-button"
+            aria-label="Arrange the widgets"
+            aria-pressed={isArranging}
+            data-testid={TEST_IDS.arrange}
+            onClick={() => onArranging(!isArranging)}
+          >
+            <Icon name="arrange" />
+          </button>
+        )}
       </div>
       <StatusPill />
       <Participants />

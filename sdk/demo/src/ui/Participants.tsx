@@ -5,6 +5,7 @@ import { shallowEqual, useOthers } from '@fastcollab/react';
 import type { ReactNode } from 'react';
 import { useSession } from '../collab/session.js';
 import { TEST_IDS } from '../testids.js';
+import { ownColor } from './color.js';
 import { Menu } from './Menu.js';
 import { NARROW, useMediaQuery } from './measures.js';
 
@@ -77,7 +78,7 @@ export function Participants(): ReactNode {
 
 function Face({ person: { name, color } }: { person: Person }): ReactNode {
   return (
-    <span className="face" style={{ backgroundColor: color }} aria-hidden>
+    <span className="face" style={ownColor(color)} aria-hidden>
       {initials(name)}
     </span>
   );

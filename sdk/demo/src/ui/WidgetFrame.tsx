@@ -3,7 +3,8 @@
  *
  * It is moved by its head and resized by its corner; with the keyboard, when the frame has the focus, by the arrows, and
  * with Shift its size. Widgets stand in cells, and the others see every cell on the way; whoever drags sees theirs follow
- * the pointer, with the cells where it will stand marked. The later of two who move one widget wins.
+ * the pointer, with the cells where it will stand marked. The later of two who move one widget wins. Where widgets are
+ * stacked they are arranged on a board of their own, where each is no more than its frame.
  */
 
 import type { Participant } from '@fastcollab/client';
@@ -18,10 +19,11 @@ import {
   useState,
 } from 'react';
 import { bringToFront, remove, reshape } from '../model/edits.js';
-import { moved, type Point, pixels, resized, snapped } from '../model/layout.js';
+import { moved, type Point, pixels, resized, SMALLEST, snapped } from '../model/layout.js';
 import { type Cells, type Dashboard, isNote, KINDS, type Widget } from '../model/widgets.js';
 import { TEST_IDS } from '../testids.js';
 import { useAnnouncer } from './announcements.js';
+import { ownColor } from './color.js';
 import { type DragHandlers, useDrag } from './drag.js';
 import { useDuplicate } from './duplicate.js';
 import { Icon } from './Icon.js';
@@ -39,6 +41,7 @@ export interface WidgetFrameProps {
   readonly rank: number;
   readonly boardWidth: number;
   readonly isStacked: boolean;
+  readonly isArranging: boolean;
   readonly isSelected: boolean;
   readonly onSelect: (id: string) => void;
   readonly onDragging: (isDragging: boolean) => void;
@@ -54,7 +57,7 @@ interface Drag {
 }
 
 export const WidgetFrame = memo(function WidgetFrame(props: WidgetFrameProps): ReactNode {
-  const { widget, at, rank, boardWidth, isStacked, isSelected, onSelect } = props;
+  const { widget, at, rank, boardWidth, isStacked, isArranging, isSelected, onSelect } = props;
   const { id } = widget;
   const { document } = useRoom<Dashboard>();
   const { separate } = useHistory();
@@ -100,7 +103,7 @@ export const WidgetFrame = memo(function WidgetFrame(props: WidgetFrameProps): R
     if (!isStacked && !isControl) startMove(event);
   };
 
-  const style: CSSProperties = { '--ring': admirers[0]?.color } as CSSProperties;
+  const style: CSSProperties = admirers[0] ? ownColor(admirers[0].color) : {};
   if (isStacked)
     Object.assign(style, { order: rank, height: isNote(widget) ? 340 : widget.type === 'number' ? 150 : 260 });
   else Object.assign(style, placed(widget, drag, boardWidth), { zIndex: drag ? 900 : at + 1 });
@@ -166,6 +169,11 @@ export const WidgetFrame = memo(function WidgetFrame(props: WidgetFrameProps): R
         <div className="widget-body">
           <WidgetBody widget={widget} />
         </div>
+        {isArranging && (
+          <span className="widget-kind">
+            <Icon name={widget.type} />
+          </span>
+        )}
         {!isStacked && (
           <div className="widget-resize" aria-hidden data-testid={TEST_IDS.widgetResize} onPointerDown={startResize} />
         )}
@@ -231,10 +239,11 @@ function placed(widget: Cells, drag: Drag | undefined, boardWidth: number): CSSP
   if (!drag) return { transform: `translate(${x}px, ${y}px)`, width, height };
   const { by, change } = drag;
   if (change === moved) return { transform: `translate(${x + by.x}px, ${y + by.y}px)`, width, height };
+  const smallest = pixels({ ...drag.from, ...SMALLEST }, boardWidth);
   return {
     transform: `translate(${x}px, ${y}px)`,
-    width: Math.max(width + by.x, 160),
-    height: Math.max(height + by.y, 100),
+    width: Math.max(width + by.x, smallest.width),
+    height: Math.max(height + by.y, smallest.height),
   };
 }
 

@@ -16,7 +16,7 @@ export function useDrag(handlers: DragHandlers): (event: PointerEvent<HTMLElemen
   const newest = useRef(handlers);
   newest.current = handlers;
   return event => {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || !event.isPrimary) return;
     const handle = event.currentTarget;
     const { pointerId, clientX, clientY } = event;
     handle.setPointerCapture(pointerId);
@@ -26,15 +26,22 @@ export function useDrag(handlers: DragHandlers): (event: PointerEvent<HTMLElemen
       controller.abort();
       newest.current.end(isCancelled);
     };
-    const moved = (to: globalThis.PointerEvent): void => {
-      if (to.pointerId === pointerId) newest.current.move({ x: to.clientX - clientX, y: to.clientY - clientY });
+    /** A second finger on the handle does nothing. */
+    const heard = (
+      type: 'pointermove' | 'pointerup' | 'pointercancel',
+      handler: (event: globalThis.PointerEvent) => void,
+    ): void => {
+      const ours = (event: globalThis.PointerEvent): void => {
+        if (event.pointerId === pointerId) handler(event);
+      };
+      handle.addEventListener(type, ours, { signal });
     };
     const pressed = (key: KeyboardEvent): void => {
       if (key.key === 'Escape') end(true);
     };
-    handle.addEventListener('pointermove', moved, { signal });
-    handle.addEventListener('pointerup', () => end(false), { signal });
-    handle.addEventListener('pointercancel', () => end(true), { signal });
+    heard('pointermove', to => newest.current.move({ x: to.clientX - clientX, y: to.clientY - clientY }));
+    heard('pointerup', () => end(false));
+    heard('pointercancel', () => end(true));
     window.addEventListener('keydown', pressed, { signal, capture: true });
     newest.current.start();
   };

@@ -16,6 +16,7 @@ export type { UndoOptions } from './document/undo.js';
 export { Emitter, type Handler } from './events.js';
 export type { DocumentType, Side } from './ot/type.js';
 export type { PendingRecord, PendingSlot, PendingStore } from './persistence/store.js';
+export { textColorOn } from './room/colors.js';
 export { CursorInterpolator, type InterpolatorOptions, type ShownCursor } from './room/interpolation.js';
 export type { Cursor, Participant, Selection } from './room/participants.js';
 export type { CustomEvent, Room, RoomEvents } from './room/room.js';

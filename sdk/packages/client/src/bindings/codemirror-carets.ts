@@ -2,6 +2,7 @@
 
 import { type Extension, type Range, StateEffect, type StateEffectType } from '@codemirror/state';
 import { Decoration, type DecorationSet, EditorView, WidgetType } from '@codemirror/view';
+import { textColorOn } from '../room/colors.js';
 import type { Participant } from '../room/participants.js';
 import type { Room } from '../room/room.js';
 import { CodePoints } from './code-points.js';
@@ -81,7 +82,7 @@ export const caretTheme: Extension = EditorView.baseTheme({
     borderRadius: '3px 3px 3px 0',
     font: '11px/1.3 system-ui, sans-serif',
     whiteSpace: 'nowrap',
-    color: 'white',
+    color: textColorOn('var(--fastcollab-color)'),
     backgroundColor: 'var(--fastcollab-color)',
     pointerEvents: 'none',
     userSelect: 'none',

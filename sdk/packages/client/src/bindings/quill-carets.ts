@@ -1,6 +1,7 @@
 /** Where the others write, in Quill: a layer over the text with their selections, and a caret with the name at each head. */
 
 import type Quill from 'quill';
+import { textColorOn } from '../room/colors.js';
 import type { Participant } from '../room/participants.js';
 import type { Room } from '../room/room.js';
 
@@ -97,7 +98,9 @@ export class QuillCarets {
 }
 
 function caretOf({ name }: Participant, color: string, box: Box): HTMLElement {
-  const caret = element('ql-fastcollab-caret', { position: 'absolute', background: color, ...pixels(box) });
+  const background = 'var(--fastcollab-color)';
+  const caret = element('ql-fastcollab-caret', { position: 'absolute', background, ...pixels(box) });
+  caret.style.setProperty('--fastcollab-color', color);
   const label = element('ql-fastcollab-name', {
     position: 'absolute',
     ...(box.top < LABEL_HEIGHT ? { top: '100%' } : { bottom: '100%' }),
@@ -105,8 +108,8 @@ function caretOf({ name }: Participant, color: string, box: Box): HTMLElement {
     borderRadius: '3px 3px 3px 0',
     font: '11px/1.3 system-ui, sans-serif',
     whiteSpace: 'nowrap',
-    color: 'white',
-    background: color,
+    color: textColorOn(background),
+    background,
   });
   label.textContent = name;
   caret.append(label);
