@@ -32,6 +32,10 @@ class GatewayProcess:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def is_running(self) -> bool:
+        return self._process.returncode is None
+
     def tell(self, number: signal.Signals) -> None:
         """Sends it the signal."""
         self._process.send_signal(number)
@@ -95,3 +99,17 @@ def command(*arguments: str, text: str = "", folder: Path | None = None) -> subp
         text=True,
         timeout=PATIENCE,
     )
+
+
+def children(pid: int) -> dict[int, str]:
+    """The processes that `pid` has started, with their command lines."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            line = (process / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue  # it has ended meanwhile
+        if parent == pid and line:
+            found[int(process.name)] = line
+    return found

@@ -21,7 +21,7 @@ import pytest
 from tests.redis_servers import VALKEY, start_server
 from tests.server.certificates import Authority
 from tests.server.conftest import SECRET, MakeToken
-from tests.server.gateway_process import GatewayProcess, assignments, command, environment, serving_with
+from tests.server.gateway_process import GatewayProcess, assignments, children, command, environment, serving_with
 from tests.server.scraping import Samples, scrape
 from tests.server.test_cli_serve import refused
 
@@ -37,20 +37,6 @@ SETTINGS = assignments("limits.operations=10000", "limits.connections_per_user=1
 
 
 # --- processes and their sockets, as the system knows them ------------------------------------------------------------
-
-
-def children(pid: int) -> dict[int, str]:
-    """The processes that `pid` has started, with their command lines."""
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-            line = (process / "cmdline").read_text().replace("\0", " ")
-        except OSError:
-            continue  # it has ended meanwhile
-        if parent == pid and line:
-            found[int(process.name)] = line
-    return found
 
 
 def workers_of(gateway: GatewayProcess) -> list[int]:

@@ -241,15 +241,19 @@ class Gateway:
     ) -> None:
         await self.stop()
 
-    def _make_operations_port(self) -> OperationsPort:
+    @property
+    def desk(self) -> Desk:
+        """What the admin API of this gateway works with, once it has been started."""
         parts = self._parts
         errands = Errands(parts.dispatcher, parts.cluster)
-        desk = Desk(parts.node, parts.dispatcher, parts.cluster, parts.revoker, errands, parts.activity, self.describe)
+        return Desk(parts.node, parts.dispatcher, parts.cluster, parts.revoker, errands, parts.activity, self.describe)
+
+    def _make_operations_port(self) -> OperationsPort:
         return OperationsPort(
             self.config.ops,
             faults=lambda: self.faults,
             metrics=self._answer_metrics,
-            parts=admin_api(self.config, desk),
+            parts=admin_api(self.config, self.desk),
         )
 
     async def _listen(self) -> asyncio.Server:
@@ -320,8 +324,8 @@ class Gateway:
             await self._parts.cluster.disconnect(kind, subject, CloseCode.DISCONNECTED, reason)
 
     async def revoke_token(self, token: str) -> int:
-        """Revokes one token, which may be given itself or by its `jti`: its connections are ended at once, and it is
-        not accepted again (S12). Returns how many connections that were.
+        """Revokes one token, which may be given itself or by its `jti`: its connections are ended, at all gateways that
+        share the engine, and it is not accepted again (S12). Returns how many of this gateway's connections that were.
 
         Raises :class:`~fastcollab.errors.InvalidToken` for a token that is not good, ValueError for what cannot be a
         name, and :class:`~fastcollab.errors.ServiceUnavailable` as :meth:`~fastcollab.ports.Revocations.revoke` does.
@@ -329,8 +333,8 @@ class Gateway:
         return await self._parts.revoker.revoke_token(token)
 
     async def revoke_session(self, session_id: str) -> int:
-        """Revokes the tokens of one login, by their `sid`; or, by its `connectionId`, a connection that is open here,
-        and its token. As :meth:`revoke_token`.
+        """Revokes the tokens of one login, by their `sid`; or, by its `connectionId`, a connection and its token. As
+        :meth:`revoke_token`.
         """
         connection = self._dispatcher.connections.get(session_id)
         return await self._parts.revoker.revoke_session(session_id, None if connection is None else connection.session)

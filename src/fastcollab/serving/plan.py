@@ -40,11 +40,6 @@ class Kept(NamedTuple):
 def engine_to_serve(config: Config, kept: Kept) -> EngineConfig:
     """Where ``serve`` has its documents. Raises :class:`CannotServe`."""
     workers = config.server.workers
-    if workers > 1 and config.ops.api_keys:
-        raise CannotServe(
-            f"ops.api_keys is set, and the admin API is a single gateway's, while server.workers is {workers}: leave "
-            "out one of them, or run gateways of one process each on a Redis"
-        )
     engine = _engine(config, kept)
     if workers == 1 or engine.sqlite_path is None:
         return engine
@@ -88,8 +83,8 @@ def worker_config(config: Config, engine: EngineConfig, port: int) -> Config:
     return config.model_copy(
         update={
             "engine": engine,
-            # What they would say there, the supervisor says.
-            "ops": config.ops.model_copy(update={"port": None}),
+            # What they would say there, the supervisor says, and asks for the keys.
+            "ops": config.ops.model_copy(update={"port": None, "api_keys": ()}),
             "server": server.model_copy(update={"port": port, "reconnect_rate": server.reconnect_rate / workers}),
             "limits": limits.model_copy(
                 update={

@@ -8,17 +8,22 @@ import json
 import pickle
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.metrics_core import Metric
 
+from fastcollab._system import reason
 from fastcollab.config import Config
 from fastcollab.core.revival import MOST_DEATHS, Revival
 from fastcollab.engines.valkey import EmbeddedValkey
 from fastcollab.errors import StoreError
 from fastcollab.logs import get_logger
+from fastcollab.server.admin.branch import Branch
+from fastcollab.server.admin.pool import Pool
 from fastcollab.server.metrics import of_process
 from fastcollab.server.operations import OperationsPort
 from fastcollab.serving.plan import CannotServe, worker_config
@@ -32,6 +37,8 @@ log = get_logger(__name__)
 _OVERTIME = 3.0
 #: How long (s) a worker has to tell its metrics: less than Prometheus waits.
 _ANSWERS = 3.0
+#: How long (s) a worker has to do what the admin API is asked for.
+_CARRIES_OUT = 10.0
 #: What a worker may say at once, in bytes.
 _LONGEST_LINE = 16 * 2**20
 
@@ -49,11 +56,17 @@ async def supervise(config: Config, announce: Callable[[str], None]) -> None:
 
     heed_signals(config, told.set, renew_certificates)
     async with AsyncExitStack() as running:
+        # Without keys there is no admin API, and no need of a way to that of each worker.
+        sockets = _private_directory(running) if config.ops.port is not None and config.ops.api_keys else None
         try:
             port = running.enter_context(held_port(config.server.host, config.server.port))
             if config.ops.port is not None:
+                pool = Pool(config, lambda: [each.branch for each in workers if each.is_serving and each.branch])
                 operations = OperationsPort(
-                    config.ops, faults=lambda: _faults(workers, told.is_set()), metrics=lambda: _metrics(workers)
+                    config.ops,
+                    faults=lambda: _faults(workers, told.is_set()),
+                    metrics=lambda: _metrics(workers),
+                    parts=pool.api(),
                 )
                 await operations.start()
                 running.push_async_callback(operations.close)
@@ -69,17 +82,26 @@ async def supervise(config: Config, announce: Callable[[str], None]) -> None:
             running.push_async_callback(server.close)
             engine, ends_for_good = server.attached, [server.given_up]
         shared = pickle.dumps(worker_config(config, engine, port))
-        workers += [Worker(number + 1, shared) for number in range(config.server.workers)]
+        workers += [Worker(number + 1, shared, sockets) for number in range(config.server.workers)]
 
         patience = config.server.shutdown_timeout + _OVERTIME
         running.push_async_callback(lambda: asyncio.gather(*(worker.end(patience) for worker in workers)))
         async with _task(_serve(workers, announce)) as serving, _task(told.wait()) as stopping:
             await asyncio.wait({serving, stopping, *ends_for_good}, return_when=asyncio.FIRST_COMPLETED)
-            for reason in ends_for_good:
-                if reason.done():
-                    raise CannotServe(reason.result())
+            for end in ends_for_good:
+                if end.done():
+                    raise CannotServe(end.result())
             if serving.done():
                 await serving
+
+
+def _private_directory(running: AsyncExitStack) -> Path:
+    """One that nobody else may enter, as long as we run. (If we are killed, the last worker takes it away.)"""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="fastcollab-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise CannotServe(f"the sockets of the admin API have no place: {reason(error)}") from error
+    return Path(running.enter_context(made))
 
 
 def _faults(workers: Sequence[Worker], stopping: bool) -> list[str]:
@@ -119,10 +141,14 @@ async def _serve(workers: list[Worker], announce: Callable[[str], None]) -> None
 
 
 class Worker:
-    """One of the processes, and those that follow it when it has died. `config` is its configuration, as a pickle."""
+    """One of the processes, and those that follow it when it has died. `config` is its configuration, as a pickle. If
+    there is a directory for `sockets`, its admin API is answered at one there, which `branch` asks.
+    """
 
-    def __init__(self, number: int, config: bytes) -> None:
+    def __init__(self, number: int, config: bytes, sockets: Path | None = None) -> None:
         self.number = number
+        self._socket = None if sockets is None else sockets / f"{number}.sock"
+        self.branch = None if self._socket is None else Branch(self._socket, _CARRIES_OUT)
         self.is_serving = False
         #: How often it was started again.
         self.restarts = 0
@@ -138,6 +164,7 @@ class Worker:
         """Starts it, and returns its address when it accepts connections; or raises :class:`CannotServe`."""
         self._process = process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "fastcollab.serving.worker", str(self.number)),
+            *([] if self._socket is None else [str(self._socket)]),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LONGEST_LINE,
@@ -222,6 +249,9 @@ class Worker:
                 log.error("a worker does not end, and is killed", worker=self.number)
                 self._process.kill()
                 await self._process.wait()
+        self.is_serving = False
+        if self.branch is not None:
+            await self.branch.close()
 
 
 @asynccontextmanager

@@ -1,10 +1,10 @@
-"""``python -m fastcollab.serving.worker NUMBER``: one worker, run by the supervisor.
+"""``python -m fastcollab.serving.worker NUMBER [SOCKET]``: one worker, run by the supervisor.
 
 It reads its configuration, a pickle, from the standard input: among its arguments others of the machine would see the
 secrets in it. On the standard output it says, as a line of JSON each, ``{"url": …}`` when it accepts connections, or
 ``{"problems": […]}``, and from then on ``{"faults": […]}`` whenever something begins or ceases to keep it from serving
 as it should. It answers each line ``metrics`` of the standard input with ``{"metrics": […]}``. It does not wait for the
-supervisor to read.
+supervisor to read. Its admin API is answered at the socket, if it is given one.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import contextlib
 import json
 import os
 import pickle
+import shutil
 import signal
 import sys
+from pathlib import Path
 from typing import TextIO
 
 import structlog
@@ -34,6 +36,7 @@ _LOOKS = 0.5
 
 def main() -> None:
     config: Config = pickle.load(sys.stdin.buffer)
+    api_socket = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     structlog.contextvars.bind_contextvars(worker=int(sys.argv[1]))
     configure_logging(config)
     with os.fdopen(os.dup(1), "w") as answers:
@@ -48,9 +51,9 @@ def main() -> None:
 
             def announce(gateway: Gateway) -> None:
                 say(url=gateway.url)
-                conversing.append(asyncio.create_task(_converse(gateway, answers)))
+                conversing.append(asyncio.create_task(_converse(gateway, answers, api_socket)))
 
-            await run_gateway(config, announce, reuse_port=True)
+            await run_gateway(config, announce, reuse_port=True, api_socket=api_socket)
 
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -60,7 +63,7 @@ def main() -> None:
             sys.exit(1)
 
 
-async def _converse(gateway: Gateway, answers: TextIO) -> None:
+async def _converse(gateway: Gateway, answers: TextIO, api_socket: Path | None) -> None:
     """Tells the supervisor what it wants to know, as long as there is one."""
     loop = asyncio.get_running_loop()
     transport, _ = await loop.connect_write_pipe(asyncio.Protocol, answers)
@@ -70,7 +73,7 @@ async def _converse(gateway: Gateway, answers: TextIO) -> None:
 
     def hear() -> None:
         if not (heard := os.read(0, 4096)):
-            _supervisor_has_ended()
+            _supervisor_has_ended(api_socket)
         for _ in range(heard.count(b"\n")):
             say(metrics=dump(gateway.metrics()))
 
@@ -86,7 +89,10 @@ async def _converse(gateway: Gateway, answers: TextIO) -> None:
         transport.close()
 
 
-def _supervisor_has_ended() -> None:
+def _supervisor_has_ended(api_socket: Path | None) -> None:
+    if api_socket is not None:
+        # Nobody asks there any more, and whose directory it was may have had no time to take it away.
+        shutil.rmtree(api_socket.parent, ignore_errors=True)
     asyncio.get_running_loop().remove_reader(0)
     # As a signal, of which the second ends the process at once: that of a supervisor that does not wait any longer.
     signal.raise_signal(signal.SIGTERM)

@@ -79,9 +79,6 @@ def test_workers_share_what_all_clients_may_do_together() -> None:
     assert part.auth.secret.get_secret_value() == SECRET
 
 
-def test_workers_have_no_api() -> None:
-    keys = {"api_keys": ["k" * 32]}
-    alone = Config(auth={"secret": SECRET}, ops=keys)
-    assert engine_to_serve(alone, NOTHING).url == "sqlite:fastcollab.db"
-    with pytest.raises(CannotServe, match=r"ops\.api_keys"):
-        engine_to_serve(Config(server={"workers": 2}, auth={"secret": SECRET}, ops=keys), NOTHING)
+def test_workers_are_not_told_the_keys_to_the_api() -> None:
+    whole = Config(server={"workers": 2}, auth={"secret": SECRET}, ops={"api_keys": ["k" * 32]})
+    assert worker_config(whole, whole.engine, 4711).ops.api_keys == ()

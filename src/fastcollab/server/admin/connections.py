@@ -1,4 +1,4 @@
-"""Connections: those of this node told, and those of all nodes ended."""
+"""Connections: those of this gateway told, and those of all nodes ended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fastcollab.errors import CloseCode
 from fastcollab.messages import RoomId, ShortText, UserId
 from fastcollab.ports import Disconnect
 from fastcollab.server._listener import Connection
-from fastcollab.server.admin.desk import Desk, page
+from fastcollab.server.admin.desk import Desk, merged, page
 from fastcollab.server.admin.endpoint import Group, Nothing
 from fastcollab.server.admin.forms import After, Answer, Limit, Parameters, Request
 from fastcollab.server.admin.problems import Refused
@@ -72,11 +72,22 @@ class OneConnection(Parameters, frozen=True):
     connection_id: ConnectionId
 
 
-@group.add("GET", "/connections")
-async def list_connections(desk: Desk, asked: ConnectionsAsked) -> ConnectionList:
-    """The connections of the node that answers, in the order of their ids.
+def _one_list(asked: ConnectionsAsked, answers: Sequence[ConnectionList]) -> ConnectionList:
+    pages = [(answer.connections, answer.next) for answer in answers]
+    found, following = merged(pages, asked.limit, lambda connection: connection.connection_id)
+    return ConnectionList([connection for [connection] in found], following)
 
-    Those of other nodes are told by these.
+
+def _who_has_it(_asked: OneConnection, answers: Sequence[ConnectionFound]) -> ConnectionFound:
+    """A connection is at one gateway."""
+    return answers[0]
+
+
+@group.add("GET", "/connections", pooling=_one_list)
+async def list_connections(desk: Desk, asked: ConnectionsAsked) -> ConnectionList:
+    """The connections of the gateway that answers, in the order of their ids.
+
+    Those of other gateways are told by these.
     """
     connections = desk.dispatcher.connections
     meant = [
@@ -89,12 +100,12 @@ async def list_connections(desk: Desk, asked: ConnectionsAsked) -> ConnectionLis
     return ConnectionList([_found(desk, connections[each]) for each in found], following or UNSET)
 
 
-@group.add("GET", "/connections/{connectionId}", HTTPStatus.NOT_FOUND)
+@group.add("GET", "/connections/{connectionId}", HTTPStatus.NOT_FOUND, pooling=_who_has_it)
 async def get_connection(desk: Desk, asked: OneConnection) -> ConnectionFound:
-    """One connection of the node that answers."""
+    """One connection of the gateway that answers."""
     connection = desk.dispatcher.connections.get(asked.connection_id)
     if connection is None:
-        raise Refused(HTTPStatus.NOT_FOUND, f"this node has no connection {asked.connection_id!r}")
+        raise Refused(HTTPStatus.NOT_FOUND, f"this gateway has no connection {asked.connection_id!r}")
     return _found(desk, connection)
 
 
@@ -132,28 +143,22 @@ class Revocation(Request, frozen=True):
     subject: Annotated[str, Meta(min_length=1, max_length=16_384)]
 
 
-class Revoked(Answer, frozen=True):
-    """How many connections of the node that answers this has ended; those of others are not counted."""
-
-    ended: int
-
-
-@group.add("POST", "/revocations", HTTPStatus.UNPROCESSABLE_ENTITY)
-async def revoke(desk: Desk, _asked: Nothing, body: Revocation) -> Revoked:
+@group.add("POST", "/revocations", HTTPStatus.UNPROCESSABLE_ENTITY, status=HTTPStatus.ACCEPTED)
+async def revoke(desk: Desk, _asked: Nothing, body: Revocation) -> None:
     """Revokes a token, the tokens of a login, or all of a user's that were issued until now.
 
-    Connections with such a token end at once, at all nodes, and it is accepted nowhere again.
+    It is accepted nowhere again, and connections with such a token end, at whichever nodes they are.
     """
     try:
         match body.kind:
             case "token":
-                return Revoked(await desk.revoker.revoke_token(body.subject))
+                await desk.revoker.revoke_token(body.subject)
             case "session":
                 connection = desk.dispatcher.connections.get(body.subject)
                 session = None if connection is None else connection.session
-                return Revoked(await desk.revoker.revoke_session(body.subject, session))
+                await desk.revoker.revoke_session(body.subject, session)
             case "user":
-                return Revoked(await desk.revoker.revoke_user(body.subject))
+                await desk.revoker.revoke_user(body.subject)
     except ValueError as error:
         raise Refused(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
 

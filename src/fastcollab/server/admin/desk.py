@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import TypeVar
 
+from msgspec import UNSET, UnsetType
+
 from fastcollab.core.room import Room
 from fastcollab.core.roster import RosterEntry
 from fastcollab.errors import RoomNotFound
@@ -73,3 +75,20 @@ def page(names: Sequence[str], after: str, limit: int) -> tuple[list[str], str |
     """The `limit` names that follow `after`, in order, and the last of them if there are more."""
     found = nsmallest(limit + 1, (name for name in names if name > after))
     return (found[:limit], found[limit - 1]) if len(found) > limit else (found, None)
+
+
+def merged(
+    pages: Sequence[tuple[Sequence[Item], str | UnsetType]], limit: int, name: Callable[[Item], str]
+) -> tuple[list[list[Item]], str | UnsetType]:
+    """One page of those of several gateways, each with its `next`: what they have of each name, in the order of names.
+
+    No gateway has told what it has beyond its `next`, so that the page ends with the first of these.
+    """
+    told: dict[str, list[Item]] = {}
+    for items, _ in pages:
+        for item in items:
+            told.setdefault(name(item), []).append(item)
+    ends = min((following for _, following in pages if following is not UNSET), default=None)
+    names = sorted(each for each in told if ends is None or each <= ends)
+    following = names[limit - 1] if len(names) > limit else ends
+    return [told[each] for each in names[:limit]], UNSET if following is None else following

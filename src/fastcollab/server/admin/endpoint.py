@@ -2,6 +2,9 @@
 
 The first parameter of a handler is the desk; the second a struct of what is in path and query; a third, if there is
 one, the body. What does not fit its struct is refused before the handler is called, with the name of the field.
+
+What a handler tells of its own gateway only, several workers of one ``serve`` tell together: how their answers become
+one is said beside it, by a function that is given the parameters and the answers (:mod:`fastcollab.server.admin.pool`).
 """
 
 from __future__ import annotations
@@ -25,6 +28,9 @@ _PLACEHOLDER = re.compile(r"{(\w+)}")
 
 Handler = TypeVar("Handler", bound=Callable[..., Awaitable[Any]])
 
+#: Makes one answer of those of several gateways to a request with these parameters.
+Pooling = Callable[[Any, Sequence[Any]], Any]
+
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
@@ -32,7 +38,9 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """`path` has its parameters in braces. `problems` are what it may answer with besides what each may."""
+    """`path` has its parameters in braces. `problems` are what it may answer with besides what each may. Without
+    `pooling` any gateway says the same as all of them.
+    """
 
     method: str
     path: str
@@ -43,6 +51,7 @@ class Endpoint:
     parameters: type[msgspec.Struct]
     body: type[msgspec.Struct] | None
     result: type[Any]
+    pooling: Pooling | None = None
 
     @property
     def name(self) -> str:
@@ -75,15 +84,19 @@ class Endpoint:
 
     async def answer(self, desk: Desk, request: web.Request, max_body: int) -> web.Response:
         """Raises :class:`Refused`, and what the handler raises."""
-        arguments: list[Any] = [desk, self._parameters(request)]
+        arguments: list[Any] = [desk, self.asked(request)]
         if self.body is not None:
             arguments.append(await _body(request, self.body, max_body))
-        result = await self.handler(*arguments)
+        return self.response(await self.handler(*arguments))
+
+    def response(self, result: Any) -> web.Response:
+        """What tells this result of the handler."""
         if result is None:
             return web.Response(status=self.status)
         return web.Response(status=self.status, body=msgspec.json.encode(result), content_type="application/json")
 
-    def _parameters(self, request: web.Request) -> msgspec.Struct:
+    def asked(self, request: web.Request) -> msgspec.Struct:
+        """What path and query say; raises :class:`Refused`."""
         given: dict[str, str] = dict(request.match_info)
         for name, value in request.query.items():
             if name in given:
@@ -103,7 +116,12 @@ class Group:
     endpoints: list[Endpoint] = field(default_factory=list)
 
     def add(
-        self, method: str, path: str, *problems: HTTPStatus, status: HTTPStatus = HTTPStatus.OK
+        self,
+        method: str,
+        path: str,
+        *problems: HTTPStatus,
+        status: HTTPStatus = HTTPStatus.OK,
+        pooling: Pooling | None = None,
     ) -> Callable[[Handler], Handler]:
         def register(handler: Handler) -> Handler:
             hints = get_type_hints(handler)
@@ -111,7 +129,16 @@ class Group:
             _, parameters, *body = hints.values()
             self.endpoints.append(
                 Endpoint(
-                    method, path, self.tag, status, problems, handler, parameters, body[0] if body else None, result
+                    method,
+                    path,
+                    self.tag,
+                    status,
+                    problems,
+                    handler,
+                    parameters,
+                    body[0] if body else None,
+                    result,
+                    pooling,
                 )
             )
             return handler
@@ -119,16 +146,22 @@ class Group:
         return register
 
 
-async def _body(request: web.Request, kind: type[msgspec.Struct], limit: int) -> Any:
-    if request.content_type != "application/json":
-        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json")
+async def read_body(request: web.Request, limit: int) -> bytes:
+    """Raises :class:`Refused` if it has more than `limit` bytes."""
     body = bytearray()
     async for chunk in request.content.iter_any():
         body += chunk
         if len(body) > limit:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long", limit=limit)
+    return bytes(body)
+
+
+async def _body(request: web.Request, kind: type[msgspec.Struct], limit: int) -> Any:
+    if request.content_type != "application/json":
+        raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the body has to be application/json")
+    body = await read_body(request, limit)
     try:
-        if is_deeper(bytes(body), MAX_DEPTH):
+        if is_deeper(body, MAX_DEPTH):
             raise Refused(HTTPStatus.BAD_REQUEST, "the body is nested too deeply", limit=MAX_DEPTH)
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:

@@ -7,11 +7,12 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
+from msgspec.structs import replace
 
 from fastcollab.core.permissions import Permission
 from fastcollab.messages import RoomId, UserId
 from fastcollab.ports import DocumentSummary, Permit
-from fastcollab.server.admin.desk import Desk, page
+from fastcollab.server.admin.desk import Desk, merged, page
 from fastcollab.server.admin.endpoint import Group
 from fastcollab.server.admin.forms import After, Answer, InRoom, Limit, Parameters, Request
 from fastcollab.server.admin.problems import Refused
@@ -22,8 +23,8 @@ group = Group("rooms")
 
 class RoomSummary(Answer, frozen=True):
     """A room by its document. `oldest` is the version after which the log begins; `changedAt` (Unix time in ms) and
-    `logBytes` are told by the store only. `participants` are those of the whole cluster; `openHere`: this node has the
-    room open.
+    `logBytes` are told by the store only. `participants` are those of the whole cluster; `openHere`: the
+    gateway that answers has the room open.
     """
 
     room_id: str
@@ -49,11 +50,27 @@ class RoomsAsked(Parameters, frozen=True):
     limit: Limit = 100
     which: Annotated[
         Literal["all", "live", "here"],
-        Meta(description="all that have a document, those that somebody takes part in, or those open at this node"),
+        Meta(
+            description="all that have a document, those that somebody takes part in, or those open at the gateway "
+            "that answers"
+        ),
     ] = "all"
 
 
-@group.add("GET", "/rooms")
+def _one_room(_asked: object, answers: Sequence[RoomSummary]) -> RoomSummary:
+    """They have it from one store, and the newest answer tells the most."""
+    newest = max(answers, key=lambda answer: answer.version)
+    return replace(newest, open_here=any(answer.open_here for answer in answers))
+
+
+def _one_list(asked: RoomsAsked, answers: Sequence[RoomList]) -> RoomList:
+    rooms, following = merged(
+        [(answer.rooms, answer.next) for answer in answers], asked.limit, lambda room: room.room_id
+    )
+    return RoomList([_one_room(asked, room) for room in rooms], following)
+
+
+@group.add("GET", "/rooms", pooling=_one_list)
 async def list_rooms(desk: Desk, asked: RoomsAsked) -> RoomList:
     """Rooms, in the order of their ids.
 
@@ -102,7 +119,7 @@ def _summary(desk: Desk, document: DocumentSummary, participants: int) -> RoomSu
     )
 
 
-@group.add("GET", "/rooms/{roomId}", HTTPStatus.NOT_FOUND)
+@group.add("GET", "/rooms/{roomId}", HTTPStatus.NOT_FOUND, pooling=_one_room)
 async def get_room(desk: Desk, asked: InRoom) -> RoomSummary:
     """One room."""
     stored = await desk.stored(asked.room_id)
@@ -119,8 +136,8 @@ async def get_room(desk: Desk, asked: InRoom) -> RoomSummary:
 
 
 class ParticipantFound(Answer, frozen=True):
-    """A user in a room, through these nodes. `connections` are the ids of those at the node that answers; `presence` is
-    what it shows (selection, status, data), but for its cursor.
+    """A user in a room, through these nodes. `connections` are the ids of those at the gateway that answers;
+    `presence` is what it shows (selection, status, data), but for its cursor.
     """
 
     user_id: str
@@ -137,7 +154,17 @@ class Participants(Answer, frozen=True):
     participants: Sequence[ParticipantFound]
 
 
-@group.add("GET", "/rooms/{roomId}/participants")
+def _all_participants(_asked: InRoom, answers: Sequence[Participants]) -> Participants:
+    """They are in the roster, which each has read, but for their connections, which each knows of its own."""
+    found: dict[str, ParticipantFound] = {}
+    for answer in answers:
+        for each in answer.participants:
+            known = found.setdefault(each.user_id, replace(each, connections=()))
+            found[each.user_id] = replace(known, connections=[*known.connections, *each.connections])
+    return Participants([found[user_id] for user_id in sorted(found)])
+
+
+@group.add("GET", "/rooms/{roomId}/participants", pooling=_all_participants)
 async def list_participants(desk: Desk, asked: InRoom) -> Participants:
     """Who takes part in a room, through whichever node.
 
