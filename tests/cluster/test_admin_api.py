@@ -90,3 +90,25 @@ async def test_both_nodes_may_be_asked_the_same(start_gateway: StartGateway) -> 
         assert answers[::2] == answers[1::2]
         assert sorted(answer["version"] for _, answer in answers[::2]) == [*range(1, 11)]
         assert (await first.get("/rooms/r/document"))["data"] == "x" * 10
+
+
+async def test_revocations_reach_connections_at_any_node(start_gateway: StartGateway, clients: Clients) -> None:
+    """How many they end is not said: no node knows that of the others."""
+    one, other = (await start(start_gateway)).gateways
+    adas = [await clients.enter(gateway, "ada", "r") for gateway in (one, other)]
+    bob = await clients.enter(other, "bob", "r", claims={"jti": "b"})
+    async with Api(one) as api:
+        assert await api.ask("POST", "/revocations", {"kind": "user", "subject": "ada"}) == (202, None)
+        # The node that is asked has neither this connection nor its token.
+        revoked = {"kind": "session", "subject": bob.connected["connectionId"]}
+        assert await api.ask("POST", "/revocations", revoked) == (202, None)
+    for client in (*adas, bob):
+        assert (await client.expect("error")).payload["code"] == 1001
+        assert await client.closed() == 4101
+
+    async def bob_is_kept_out() -> bool:
+        again = await clients.open(one, header_token=clients.token("bob", jti="b"))
+        await again.expect_any("connected", "error")
+        return bool(again.take("error"))
+
+    await eventually(bob_is_kept_out)

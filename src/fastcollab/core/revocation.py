@@ -28,6 +28,10 @@ class TokenMarks(NamedTuple):
     issued_at: float | None
     expires_at: float
 
+    def revocation(self, now: int, leeway: int) -> Revocation:
+        """That of this token alone, made at `now` (Unix time, ms); tokens hold for `leeway` ms beyond their time."""
+        return Revocation("token", self.token_id, now, int(self.expires_at * 1000) + leeway)
+
 
 class Revocation(NamedTuple):
     """All tokens that are called `subject` in this way, and of a user those issued before `before` (Unix time, ms).

@@ -218,6 +218,7 @@ class Assembly:
             sessions=lambda: (connection.session for connection in list(dispatcher.connections.values())),
             carry_out=dispatcher.carry_out,
             run=self.tasks.run,
+            leeway=int(config.auth.leeway * 1000),
         )
         self.revoker = Revoker(config.auth, self._verifier, dispatcher.validation)
         self.backend.start()

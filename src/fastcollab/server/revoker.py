@@ -25,7 +25,7 @@ class Revoker:
         return await self._revoke("token", token)
 
     async def revoke_session(self, session_id: str, session: Session | None) -> int:
-        """`session` is the one whose connection has this id; without its token it could not come again."""
+        """`session` is the one whose connection has this id, if that is here: with its token it could come again."""
         ended = 0
         if session is not None and session.authenticated:
             ended = await self._revoke_marked(session.identity.token)

@@ -29,7 +29,9 @@ _AT_ONCE = 64
 
 
 class Validation:
-    """Asks `access` and `revocations`; `sessions` gives all that there are, for revocations that concern them now."""
+    """Asks `access` and `revocations`; `sessions` gives all that there are, for revocations that concern them now.
+    Tokens hold for `leeway` ms beyond their time.
+    """
 
     def __init__(
         self,
@@ -39,12 +41,14 @@ class Validation:
         sessions: Callable[[], Iterable[Session]],
         carry_out: Callable[[list[Effect]], None],
         run: Callable[[Coroutine[Any, Any, None]], None],
+        leeway: int = 0,
     ) -> None:
         self._access = access
         self._revocations = revocations
         self._sessions = sessions
         self._carry_out = carry_out
         self._run = run
+        self._leeway = leeway
         self._waiting: deque[Session] = deque()
         self._workers = 0
         self._told = 0
@@ -74,7 +78,16 @@ class Validation:
     def _revoked(self, revocation: Revocation) -> None:
         self._told += 1
         for session in [session for session in self._sessions() if session.covered_by(revocation)]:
+            if revocation.kind == "session" and revocation.subject == session.connection_id:
+                # Another node was told to end it, and does not have its token, with which it could come again.
+                self._run(self._revoke_token(session.identity.token))
             self._carry_out(session.revoked(instant()))
+
+    async def _revoke_token(self, token: TokenMarks) -> None:
+        try:
+            await self._revocations.revoke(token.revocation(instant().unix, self._leeway))
+        except ServiceUnavailable as error:
+            log.warning("a token was revoked here only", user=token.user_id, error=error.message)
 
     # --- validation ---------------------------------------------------------------------------------------------------
 
