@@ -181,7 +181,7 @@ class ServerConfig(Section):
 
     shutdown_timeout: float = Field(default=10.0, ge=0, le=3600)
     """Seconds that stopping may take in all: storing what was sent, closing connections, and handing documents
-    back. Only a store that does not answer may keep it a second longer.
+    back. A Redis that does not answer is not waited for any longer; a disk that does not, for a second.
     """
 
     reconnect_rate: float = Field(default=500.0, gt=0, le=1_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ Called = Callable[[str, float, bool], None]
 @dataclass(frozen=True, slots=True)
 class Engine:
     """All that a gateway needs of its engine. `cluster` is None if there can be no other gateway; `closing` end all of
-    it, one after the other. `watch` has somebody told of all calls to a server, and is None if there is none.
+    it, one after the other. `watch` has somebody told of all calls to a server; `give_up` has those fail that are under
+    way, and all that would follow. Both are None if there is no server.
     """
 
     documents: DocumentStore
@@ -38,11 +40,21 @@ class Engine:
     closing: Sequence[Callable[[], Awaitable[None]]]
     cluster: ClusterPorts | None = None
     watch: Callable[[Called], None] | None = None
+    give_up: Callable[[], None] | None = None
 
-    async def close(self) -> None:
-        """Waits for what is under way, and lets go of files and connections."""
-        for close in self.closing:
-            await close()
+    async def close(self, patience: float | None = None) -> None:
+        """Waits for what is under way, and lets go of files and connections. What a server owes is waited for no longer
+        than `patience` seconds, if any are given.
+        """
+        timer = None
+        if self.give_up is not None and patience is not None:
+            timer = asyncio.get_running_loop().call_later(patience, self.give_up)
+        try:
+            for close in self.closing:
+                await close()
+        finally:
+            if timer is not None:
+                timer.cancel()
 
 
 async def open_engine(engine: EngineConfig) -> Engine:

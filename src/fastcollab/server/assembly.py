@@ -187,8 +187,8 @@ class Assembly:
         self.pump.close()
         self._compression.close()
         await asyncio.gather(self.backend.close(deadline.left), self._close_webhooks(deadline.left))
-        self.tasks.run(self.engine.close())
-        await self.tasks.end(max(deadline.left, STORE_CLOSES))
+        self.tasks.run(self.engine.close(deadline.left_in_all))
+        await self.tasks.end(max(deadline.left_in_all, STORE_CLOSES))
 
     async def _open_engine(self) -> Engine:
         """The configured engine; or what there is in place of it."""

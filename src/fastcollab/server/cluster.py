@@ -163,14 +163,15 @@ class Cluster:
             unsubscribe()
         for timer in self._unsettled.values():
             timer.cancel()
-        await self._reconciler.close()
-        await self._liveness.close()
-        self._relay.close()
         try:
+            await self._reconciler.close()
+            await self._liveness.close()
+            self._relay.close()
             await self._ports.nodes.retire(grace_period)
         except FastcollabError as error:
             log.warning("the other nodes could not be told that this one ends", error=str(error))
-        await self._ports.bus.close()
+        finally:  # Whoever closes may have no more time for the others.
+            await self._ports.bus.close()
 
     @property
     def faults(self) -> Sequence[str]:

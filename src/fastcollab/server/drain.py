@@ -18,18 +18,24 @@ _LONGEST_SPREAD = 30.0
 
 
 class Deadline:
-    """A time (s from now) that several steps have together.
+    """A time (s from now) that several steps have together; `reserve` seconds of it are for the last one.
 
     A step that fails to end takes half of what is left at most, so that those after it still have their turn.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, reserve: float = 0.0) -> None:
         self._clock = asyncio.get_running_loop().time
         self._at = self._clock() + seconds
+        self._reserve = reserve
 
     @property
     def left(self) -> float:
-        """Seconds until then, or 0."""
+        """Seconds until the last step has to begin, or 0."""
+        return max(0.0, self.left_in_all - self._reserve)
+
+    @property
+    def left_in_all(self) -> float:
+        """Seconds until the end of the last step, or 0."""
         return max(0.0, self._at - self._clock())
 
     async def wait(self, event: asyncio.Event, at_most: float = float("inf")) -> None:

@@ -269,7 +269,7 @@ class Gateway:
 
     async def _drain(self) -> None:
         timeout = self.config.server.shutdown_timeout
-        deadline = Deadline(timeout - min(timeout / 5, STORE_CLOSES))
+        deadline = Deadline(timeout, reserve=min(timeout / 5, STORE_CLOSES))
         connections = self._dispatcher.connections
         await self._stop_listening()
         # What was read is committed and acknowledged, before anyone is sent away.

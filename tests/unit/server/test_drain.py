@@ -39,6 +39,13 @@ async def test_a_time_that_is_over_is_none() -> None:
     assert deadline.left == 0
 
 
+async def test_the_last_step_has_what_is_in_reserve() -> None:
+    deadline = Deadline(10, reserve=2)
+    assert 7.9 < deadline.left <= 8
+    assert 9.9 < deadline.left_in_all <= 10
+    assert Deadline(1, reserve=2).left == 0
+
+
 @pytest.mark.parametrize(("clients", "spread"), [(1000, 2.0), (10, 0.02), (10**6, 30.0)])
 def test_clients_come_back_in_an_even_stream_K2(clients: int, spread: float) -> None:
     times = sorted(return_time(clients, 500) - 0.5 for _ in range(4000))

@@ -42,4 +42,5 @@ async def open_redis(config: EngineConfig) -> Engine:
         (registry.close, rosters.close, revocations.close, orders.close, documents.close),
         ClusterPorts(nodes, rosters, orders, bus),
         servers.watch_calls,
+        servers.give_up,
     )

@@ -140,18 +140,21 @@ class Servers:
         """Sends a command for whose reply nobody waits. If it fails that is logged, once for each fault."""
         self.call(key, *command).add_done_callback(_forget)
 
-    async def close(self) -> None:
-        """Waits for what is under way, and ends all connections."""
-        await self._idle.wait()
+    def give_up(self) -> None:
+        """Ends all connections: what is under way fails, and so does what is begun from now on."""
         self._closed = True
         if self._finding is not None:
             self._finding.cancel()
-        pipes = [*(pipe for lanes in self._pipes.values() for pipe in lanes), *self._retired]
-        self._pipes.clear()
-        self._retired.clear()
-        for pipe in pipes:
+        for pipe in self._all_pipes():
             pipe.close()
-        for pipe in pipes:
+
+    async def close(self) -> None:
+        """Waits for what is under way, and ends all connections."""
+        await self._idle.wait()
+        self.give_up()
+        if self._finding is not None:
+            await asyncio.wait([self._finding])
+        for pipe in self._all_pipes():
             await pipe.wait_closed()
 
     # --- for what has connections of its own to the same servers ------------------------------------------------------
@@ -199,7 +202,7 @@ class Servers:
 
     def doubt(self) -> None:
         """Has the servers found anew, if they can be others than before."""
-        if self._topology.changes and self._finding is None:
+        if self._topology.changes and self._finding is None and not self._closed:
             self._finding = self._loop.create_task(self._find())
 
     # --- where commands go --------------------------------------------------------------------------------------------
@@ -214,7 +217,7 @@ class Servers:
     def send(self, request: _Request) -> None:
         """Sends the command to where its key is."""
         address = self.locate(request.key)
-        if self._closed:  # One that nobody waits for, in its pause.
+        if self._closed:
             request.fail(ConnectionAbortedError("the connections are closed"))
         elif address is None:
             self.doubt()
@@ -224,7 +227,7 @@ class Servers:
 
     def send_later(self, request: _Request, error: Exception) -> None:
         """Sends the command again in a moment, if there is time; else it has failed for this reason."""
-        if self._loop.time() + _PAUSE < request.deadline:
+        if self._loop.time() + _PAUSE < request.deadline and not self._closed:
             self._loop.call_later(_PAUSE, self.send, request)
         else:
             request.fail(error)
@@ -237,6 +240,9 @@ class Servers:
                 for confirmation in (self._confirmation, None, None)
             )
         return lanes[lane]
+
+    def _all_pipes(self) -> list[Pipe]:
+        return [*(pipe for lanes in self._pipes.values() for pipe in lanes), *self._retired]
 
     # --- what commands meet -------------------------------------------------------------------------------------------
 
