@@ -1,4 +1,4 @@
-"""A gateway is told to stop while its Redis is gone, or stands still: it does, in its time, and leaves nothing behind."""
+"""A gateway is told to stop while its Redis is gone, or stands still: it does, and leaves nothing behind."""
 
 from __future__ import annotations
 

@@ -241,7 +241,11 @@ class Orders(Protocol):
     """What every node is to do."""
 
     async def give(self, order: Order) -> None:
-        """Reaches all nodes that live, this one included, once; those that cannot be reached now when they can be."""
+        """Reaches all nodes that live, this one included, once; those that cannot be reached now when they can be, as
+        long as this one lives even if the engine has forgotten it meanwhile. Who has come back until then is meant too.
+
+        Raises :class:`~fastcollab.errors.ServiceUnavailable` if it may not have been taken.
+        """
         ...
 
     def subscribe(self, told: Callable[[Order], None]) -> Callable[[], None]:

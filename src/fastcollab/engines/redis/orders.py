@@ -1,15 +1,21 @@
 """Orders to all nodes, as a stream in Redis that each reads from where it began.
 
-A node that could not be reached goes on where it was, if the stream, of about :data:`_LENGTH` orders, still has that;
-what else it has missed is found out later: by the next validation of a token that was revoked, for instance. The stream
-is read with a command that waits, so it has a lane of its own; it waits for a bounded time, so that a connection which
-is silently dead is noticed.
+A node that could not be reached goes on where it was, if the stream, of about :data:`_LENGTH` orders, still has that.
+The stream is read with a command that waits, so it has a lane of its own; it waits for a bounded time, so that a
+connection which is silently dead is noticed.
+
+A server may forget orders that not all nodes have heard, as a replica does that takes over without them. So whoever has
+given some lately gives them again when that may be so. And since another server may have another clock, and give new
+orders earlier ids than the last ones had, a node that goes on reads the latest ones once more. Each order has a name of
+its own, by which a node knows what it has heard. If who gave it ends before it can give it again, it is lost; of a
+revocation the others know by the next validation of the token.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -18,6 +24,7 @@ import msgspec
 
 from fastcollab.core.revocation import Revocation, RevocationKind
 from fastcollab.engines.redis.incarnations import Incarnation
+from fastcollab.engines.redis.lapses import Concerns
 from fastcollab.engines.redis.servers import Lane, Servers
 from fastcollab.errors import ServiceUnavailable
 from fastcollab.logs import get_logger
@@ -25,8 +32,12 @@ from fastcollab.ports import Disconnect, Order, Permit
 
 log = get_logger(__name__)
 
-#: About how many orders the stream keeps.
+#: About how many orders the stream keeps. A node remembers twice as many as heard.
 _LENGTH = 10_000
+
+#: For how long (s) an order may be lost with a server after it was given; and by how much the clock of a server may be
+#: behind that of the one before it.
+_LATELY = 60.0
 
 #: How many orders are read at once.
 _AT_ONCE = 1_000
@@ -55,23 +66,34 @@ class RedisOrders:
         self._servers = servers
         self._node = incarnation.node
         self._stream = servers.names.cluster("orders")
-        self._heard = b"0-0"
+        self._clock = asyncio.get_running_loop().time
+        #: Ids in the stream: what this node began behind, and up to where it has read.
+        self._began = self._read = b"0-0"
+        #: The names of orders that were heard; the newest is the last.
+        self._heard: dict[bytes, None] = {}
+        #: By their names, what this node has given lately, with when that was; and what is to be given again.
+        self._given: dict[bytes, tuple[float, bytes]] = {}
+        self._owed: dict[bytes, bytes] = {}
+        self._giving: asyncio.Task[None] | None = None
         # Milliseconds for which the server waits for an order before it says that there is none.
         self._wait = max(1, int(servers.timeout * 500))
         self._told: list[Callable[[Order], None]] = []
         self._told_revocations: list[Callable[[Revocation], object]] = []
         self._listening: asyncio.Task[None] | None = None
+        self._unwatch = servers.lapses.watch(self._lapsed)
 
     async def open(self) -> None:
         """Hears what is given from when this returns."""
-        self._heard = await self._newest()
+        self._began = self._read = await self._newest()
         self._listening = asyncio.create_task(self._listen())
 
     async def close(self) -> None:
-        if self._listening is not None:
-            self._listening.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._listening
+        self._unwatch()
+        for task in (self._listening, self._giving):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def give(self, order: Order) -> None:
         await self._add(order)
@@ -88,9 +110,50 @@ class RedisOrders:
         """Has `told` called with each revocation that another node has made."""
         self._told_revocations.append(told)
 
+    # --- giving -------------------------------------------------------------------------------------------------------
+
     async def _add(self, order: Order | _Revoke) -> None:
-        encoded = msgspec.json.encode(order)
-        await self._servers.call(self._stream, "XADD", self._stream, "MAXLEN", "~", _LENGTH, "*", "order", encoded)
+        await self._send(secrets.token_bytes(8), msgspec.json.encode(order))
+
+    async def _send(self, name: bytes, encoded: bytes) -> None:
+        fields = ("order", encoded, "name", name)
+        await self._servers.call(self._stream, "XADD", self._stream, "MAXLEN", "~", _LENGTH, "*", *fields)
+        self._given.pop(name, None)
+        self._given[name] = self._clock(), encoded
+
+    def _lapsed(self, concerns: Concerns) -> None:
+        if not concerns(self._stream):
+            return
+        self._owed.update((name, encoded) for name, (_, encoded) in self._given.items())
+        if self._owed and self._giving is None:
+            self._giving = asyncio.create_task(self._give_again())
+
+    async def _give_again(self) -> None:
+        """Gives what is owed, in the order in which it was given."""
+        pause = _PAUSE
+        while self._owed:
+            name, encoded = next(iter(self._owed.items()))
+            try:
+                await self._send(name, encoded)
+            except ServiceUnavailable:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            else:
+                del self._owed[name]
+                pause = _PAUSE
+        self._giving = None
+
+    def _forget_given(self) -> None:
+        """Forgets what is not lost any more. To be called only when the server answers: how long it has been away does
+        not count.
+        """
+        while self._given:
+            name, (given_at, _) = next(iter(self._given.items()))
+            if given_at > self._clock() - _LATELY:
+                return
+            del self._given[name]
+
+    # --- hearing ------------------------------------------------------------------------------------------------------
 
     async def _newest(self) -> bytes:
         """The id of the newest order that there is."""
@@ -101,25 +164,42 @@ class RedisOrders:
         pause = _PAUSE
         while True:
             try:
-                for order in await self._next():
-                    self._hear(order)
+                for entry_id, fields in await self._next():
+                    self._find(entry_id, dict(zip(fields[::2], fields[1::2], strict=True)))
                 pause = _PAUSE
+                self._forget_given()
             except ServiceUnavailable:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
                 with suppress(ServiceUnavailable):
-                    # A server that has lost orders may give new ones an id which is not after that of the last one.
-                    self._heard = min(self._heard, await self._newest(), key=_moment)
+                    self._go_back(await self._newest())
 
-    async def _next(self) -> list[bytes]:
-        """Orders that have not been heard; none if there are none for a while."""
-        command = ("XREAD", "COUNT", _AT_ONCE, "BLOCK", self._wait, "STREAMS", self._stream, self._heard)
+    async def _next(self) -> Sequence[tuple[bytes, Sequence[bytes]]]:
+        """Entries that have not been read; none if there are none for a while."""
+        command = ("XREAD", "COUNT", _AT_ONCE, "BLOCK", self._wait, "STREAMS", self._stream, self._read)
         streams = await self._servers.call(self._stream, *command, lane=Lane.WAITING)
         if not streams:
             return []
         [(_, entries)] = streams
-        self._heard = bytes(entries[-1][0])
-        return [fields[1] for _, fields in entries]
+        self._read = bytes(entries[-1][0])
+        found: Sequence[tuple[bytes, Sequence[bytes]]] = entries
+        return found
+
+    def _go_back(self, newest: bytes) -> None:
+        """Has the latest orders read again, from a server whose newest one is this."""
+        milliseconds, _ = _moment(self._read)
+        lately = b"%d-0" % max(0, milliseconds - int(_LATELY * 1000))
+        self._read = min(max(self._began, lately, key=_moment), newest, key=_moment)
+
+    def _find(self, entry_id: bytes, entry: Mapping[bytes, bytes]) -> None:
+        """Hears the order of an entry, unless it has been heard."""
+        name = entry.get(b"name", entry_id)
+        if name in self._heard:
+            return
+        self._heard[name] = None
+        if len(self._heard) > 2 * _LENGTH:
+            del self._heard[next(iter(self._heard))]
+        self._hear(entry.get(b"order", b""))
 
     def _hear(self, encoded: bytes) -> None:
         try:

@@ -2,17 +2,15 @@
 
 Each is a key of its own, which the server drops when no token can be covered by it any more. Whether a token is revoked
 the server is asked each time; what is in memory is known even while there is none, and is written again when a server
-may have forgotten it. The others are told again then of what was revoked here lately, since the order may be lost too.
+may have forgotten it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
-from typing import Any
 
 from fastcollab.core.revocation import Revocation, RevocationKind, TokenMarks
 from fastcollab.engines.memory import MemoryRevocations
@@ -33,9 +31,6 @@ _SKEW = 60_000
 #: How many are written at once.
 _AT_ONCE = 64
 
-#: For how long (s) an order may be lost with a server after it was given.
-_LATELY = 60.0
-
 #: Seconds after which a server that could not be reached is tried again, at first and at most.
 _PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -48,12 +43,8 @@ class RedisRevocations:
         self._orders = orders
         self._skew = skew
         self._known = MemoryRevocations()
-        self._clock = asyncio.get_running_loop().time
-        #: What this node has told the others of, and when.
-        self._given: deque[tuple[float, Revocation]] = deque()
-        #: What is to be written, and what is to be told, again.
+        #: What is to be written again.
         self._unwritten: set[Revocation] = set()
-        self._untold: set[Revocation] = set()
         self._restoring: asyncio.Task[None] | None = None
         self._unwatch = servers.lapses.watch(self._lapsed)
         orders.subscribe_revocations(self._known.add)
@@ -63,8 +54,6 @@ class RedisRevocations:
         self._known.add(revocation)
         await self._store(revocation)
         await self._orders.give_revocation(revocation)
-        self._given.append((self._clock(), revocation))
-        self._forget_given()
 
     async def is_revoked(self, token: TokenMarks) -> bool:
         if await self._known.is_revoked(token):
@@ -91,42 +80,28 @@ class RedisRevocations:
 
     def _lapsed(self, concerns: Concerns) -> None:
         self._unwritten.update(each for each in self._known.all() if concerns(self._key(each.kind, each.subject)))
-        self._forget_given()
-        self._untold.update(revocation for _, revocation in self._given)
-        if self._restoring is None:
+        if self._unwritten and self._restoring is None:
             self._restoring = asyncio.create_task(self._restore())
 
     async def _restore(self) -> None:
         pause = _PAUSE
-        while self._unwritten or self._untold:
+        while some := list(islice(self._unwritten, _AT_ONCE)):
             try:
-                await self._take_through(self._unwritten, self._store)
-                await self._take_through(self._untold, self._orders.give_revocation)
+                await asyncio.gather(*map(self._write_again, some))
                 pause = _PAUSE
             except ServiceUnavailable:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         self._restoring = None
 
-    async def _take_through(
-        self, revocations: set[Revocation], do: Callable[[Revocation], Coroutine[Any, Any, None]]
-    ) -> None:
-        """Does this with all of them, which stay if it fails, or are added meanwhile."""
-
-        async def take(revocation: Revocation) -> None:
-            revocations.remove(revocation)
-            try:
-                await do(revocation)
-            except BaseException:
-                revocations.add(revocation)
-                raise
-
-        while some := list(islice(revocations, _AT_ONCE)):
-            await asyncio.gather(*map(take, some))
-
-    def _forget_given(self) -> None:
-        while self._given and self._given[0][0] < self._clock() - _LATELY:
-            self._given.popleft()
+    async def _write_again(self, revocation: Revocation) -> None:
+        """It stays to be written if this fails, or if there is another lapse meanwhile."""
+        self._unwritten.remove(revocation)
+        try:
+            await self._store(revocation)
+        except BaseException:
+            self._unwritten.add(revocation)
+            raise
 
     async def _covers(self, kind: RevocationKind, subject: str, token: TokenMarks) -> bool:
         key = self._key(kind, subject)

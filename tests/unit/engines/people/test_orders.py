@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
+from tests.chaos.ways import Way
 from tests.redis_servers import RedisServer
 from tests.unit.engines.people.node import Node, eventually, open_node, persistently
 
@@ -169,6 +170,78 @@ async def test_orders_go_on_on_a_server_that_has_lost_everything(
     await eventually(lambda: pair[1].revocations._restoring is None)
     async with open_node(EngineConfig(url=server.url)) as fresh:
         assert await fresh.revocations.is_revoked(TOKEN)
+
+
+async def test_what_a_server_has_lost_reaches_who_has_not_heard_it_and_nobody_twice(server: RedisServer) -> None:
+    way = Way([server.port])
+    await way.open()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(way.close)
+        direct, far = (f"redis://127.0.0.1:{port}/0" for port in (server.port, way.port))
+        here, cut_off = [
+            await stack.enter_async_context(open_node(EngineConfig(url=url, timeout=0.5))) for url in (direct, far)
+        ]
+        told: list[list[Disconnect]] = [[], []]
+        revoked: list[list[Revocation]] = [[], []]
+        for node, of_one, revoked_at in zip((here, cut_off), told, revoked, strict=True):
+            node.orders.subscribe(of_one.append)
+            node.revocations.subscribe(revoked_at.append)
+        await here.orders.give(order("heard"))
+        await eventually(lambda: all(told))
+        way.cut()
+        given = [order(str(index)) for index in range(3)]
+        for each in given:
+            await here.orders.give(each)
+        await here.revocations.revoke(Revocation("user", "ada", BEFORE, None))
+        await eventually(lambda: told[0] == [order("heard"), *given])
+        server.kill()
+        for path in server.directory.glob("appendonlydir"):
+            path.rename(path.with_name("lost"))
+        server.start()
+        way.mend()
+        await persistently(partial(here.orders.give, order("after")))
+        await eventually(lambda: len(told[1]) == 5 and len(told[0]) == 5 and len(revoked[1]) == 1)
+        # Those who had heard them heard them again, and know that they had.
+        assert {each.subject for each in told[1]} == {"heard", "0", "1", "2", "after"}
+        assert [each for each in told[1] if each in given] == given
+        assert told[0] == [order("heard"), *given, order("after")]
+        assert revoked[0] == revoked[1]
+
+
+async def test_an_order_is_given_again_for_as_long_as_it_may_be_lost(
+    server: RedisServer, pair: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LATELY", 0.2)
+    stream = pair[0].servers.names.cluster("orders")
+    await pair[0].orders.give(order("long ago"))
+    # Longer than the command that reads waits.
+    await asyncio.sleep(0.6)
+    await pair[0].orders.give(order("lately"))
+    with server.client() as client:
+        client.flushall()
+    pair[0].servers.lapses.replaced()
+    await eventually(lambda: not pair[0].orders._owed)
+    with server.client() as client:
+        [(_, entry)] = client.xrange(stream)
+    assert b"lately" in entry[b"order"]
+
+
+async def test_a_new_server_may_give_earlier_ids_than_the_one_before(server: RedisServer, pair: list[Node]) -> None:
+    """To an order that comes before a node has seen that there is another server."""
+    told: list[Disconnect] = []
+    pair[1].orders.subscribe(told.append)
+    await pair[0].orders.give(order("before"))
+    await eventually(lambda: bool(told))
+    stream = pair[0].servers.names.cluster("orders")
+    with server.client() as client:
+        [(newest, _)] = client.xrange(stream)
+        client.delete(stream)
+        earlier, _ = newest.decode().split("-")
+        lost = b'{"type":"disconnect","kind":"user","subject":"x","code":4103,"reason":""}'
+        client.xadd(stream, {"order": lost, "name": "a"}, f"{int(earlier) - 5000}-0")
+        client.client_kill_filter(_type="normal", skipme=True)
+    await eventually(lambda: len(told) == 2)
+    assert told[1].subject == "x"
 
 
 async def test_orders_are_heard_whose_ids_are_before_the_last_one(server: RedisServer, pair: list[Node]) -> None:
