@@ -164,6 +164,8 @@ class OperationPayload(_Payload, frozen=True):
     operation: Any
     version: Version
     checksum: Checksum | None = None
+    #: Whatever it is: one that is no traceparent counts as none (TC1).
+    traceparent: Any = None
 
 
 class Operation(_Inbound, tag="operation", frozen=True):
@@ -460,6 +462,7 @@ class OperationBroadcast(ServerPayload, frozen=True):
     message_id: str
     version: int
     transformed_version: int
+    traceparent: str | UnsetType = UNSET
 
 
 class Ack(ServerPayload, frozen=True):

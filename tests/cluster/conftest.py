@@ -13,6 +13,7 @@ from tests.redis_servers import VALKEY, RedisServer, start_server
 from tests.server.conftest import (  # the fixtures are used by their names
     SECRET,
     clients,
+    collector,
     end,
     gateway,
     make_token,
@@ -28,6 +29,7 @@ from fastcollab import Config, Gateway
 
 __all__ = [
     "clients",
+    "collector",
     "gateway",
     "make_token",
     "no_leaked_connections",

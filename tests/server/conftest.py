@@ -15,6 +15,7 @@ import jwt
 import pytest
 import uvloop
 from tests.server.clients import Clients
+from tests.server.collector import Collector
 from tests.server.receiver import Receiver
 
 from fastcollab import Config, Gateway
@@ -146,3 +147,14 @@ async def receiver(start_gateway: StartGateway) -> AsyncIterator[Receiver]:
     await receiver.start()
     yield receiver
     await receiver.stop()
+
+
+@pytest.fixture
+async def collector(start_gateway: StartGateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
+    """A collector of traces, to which the environment points those who make spans."""
+    collector = Collector()
+    await collector.start()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    yield collector
+    await collector.stop()

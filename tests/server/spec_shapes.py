@@ -6,6 +6,7 @@ A message with a field too many, too few, or of another type than documented fai
 from __future__ import annotations
 
 import math
+import re
 import struct
 import time
 import uuid
@@ -49,6 +50,10 @@ def _flag(value: object) -> bool:
 
 def _anything(value: object) -> bool:
     return True
+
+
+def _traceparent(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("00-[0-9a-f]{32}-[0-9a-f]{16}-0[0-3]", value) is not None
 
 
 def _uuid4(value: object) -> bool:
@@ -159,7 +164,7 @@ PAYLOADS: dict[str, Shape] = {
     "presence_update": Shape({"userId": _text, "numericId": _uint32, "presence": _PRESENCE, "timestamp": _number}),
     "event": Shape({"name": _text, "userId": _text, "numericId": _uint32}, {"data": _anything}),
     "ack": Shape({"messageId": _text}, {"version": _integer}),
-    "operation_broadcast": Shape(_OPERATION),
+    "operation_broadcast": Shape(_OPERATION, {"traceparent": _traceparent}),
     "document": Shape({"messageId": _text, "documentState": _DOCUMENT_STATE}),
     "history": Shape(
         {

@@ -123,6 +123,9 @@ ops.host = "127.0.0.1"
 ops.api_keys = []
 log.level = "info"
 log.format = "auto"
+tracing.enabled = false
+tracing.trust_clients = false
+tracing.client_rate = 10
 """
 PROMISED_UNSET = {
     *("tls.certificate_file", "tls.key_file"),

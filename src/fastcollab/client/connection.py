@@ -40,7 +40,8 @@ class CollaborativeClient(Link):
     binary frames. A gateway that is silent for ``heartbeat`` seconds is pinged, and given up after as many again.
     ``max_message_bytes`` bounds what is accepted from it; ``compression`` offers to compress long messages. One in
     ``checksum_every`` operations, in each room, carries a checksum, by which a copy that has parted is found and
-    healed; 0 is for none. ``ssl_context`` is for ``wss://``, where the certificate authorities of the system are not
+    healed; 0 is for none. With ``tracing`` operations are in traces of OpenTelemetry, which has to be installed.
+    ``ssl_context`` is for ``wss://``, where the certificate authorities of the system are not
     the ones to trust.
 
     Events: ``status`` (``Status``, when it changes), ``reconnecting`` (``Retry``, before each attempt),
@@ -68,6 +69,7 @@ class CollaborativeClient(Link):
         compression: bool = False,
         reconnect: bool | ReconnectPolicy = True,
         checksum_every: int = 50,
+        tracing: bool = False,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         subprotocol = "fastcollab.v1.batch" if batch else "fastcollab.v1"
@@ -90,6 +92,7 @@ class CollaborativeClient(Link):
         self.url = url
         self.rooms: dict[str, Room] = {}
         self._checksum_every = checksum_every
+        self._tracing = tracing
         self._rejoining = Rejoining(policy, self._ask_to_join, self._not_joined)
         self._active = ActiveRoom()
         self._last_active: str | None = None  # on the connection before, if there is none now
@@ -230,7 +233,12 @@ class CollaborativeClient(Link):
         if room is None:
             session = self.session
             room = self.rooms[room_id] = Room(
-                self, room_id, session.user_id, session.limits, checksum_every=self._checksum_every
+                self,
+                room_id,
+                session.user_id,
+                session.limits,
+                checksum_every=self._checksum_every,
+                tracing=self._tracing,
             )
         self._by_handle[payload["handle"]] = room
         self._requests.answer("room_joined", room_id, payload)

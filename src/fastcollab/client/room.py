@@ -25,8 +25,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fastcollab._binary import encode_frame
 from fastcollab.client.document import ClientDocument, Operation, Submission
@@ -38,6 +39,9 @@ from fastcollab.client.roster import CURSOR, Roster
 from fastcollab.client.status import Status
 from fastcollab.client.synchronizer import Synchronizer
 from fastcollab.errors import FastcollabError, NoPermission, ProtocolError, VersionMismatch
+
+if TYPE_CHECKING:
+    from fastcollab.client.tracing import RoomTracing
 
 MAX_COORDINATE = 2.0**24
 
@@ -81,6 +85,7 @@ class Room(Emitter):
         limits: Mapping[str, Any],
         *,
         checksum_every: int,
+        tracing: bool = False,
     ) -> None:
         super().__init__()
         self.room_id = room_id
@@ -93,12 +98,17 @@ class Room(Emitter):
         self._roster = Roster(own_user_id, self.emit, self.is_observed)
         self._cursor: Throttle[bytes] = Throttle(limits["cursorUpdates"], self._send_cursor, asyncio.get_running_loop())
         self._cursor_while_away: bytes | None = None
+        self._tracing: RoomTracing | None = None
+        if tracing:
+            from fastcollab.client.tracing import RoomTracing
+
+            self._tracing = RoomTracing(room_id, self._roster, lambda: self._synchronizer.document)
         self._synchronizer = Synchronizer(
             own_user_id,
             self._send_operation,
             lambda: connection.rejoin(room_id),
             self.emit,
-            self._roster,
+            self._tracing or self._roster,
             Pacer(limits["operations"], limits["burst"]),
             checksum_every,
         )
@@ -314,7 +324,9 @@ class Room(Emitter):
 
     def operation_received(self, payload: dict[str, Any]) -> None:
         operation, version = payload["operation"], payload["transformedVersion"]
-        self._synchronizer.received(operation, version, payload["userId"], payload["messageId"])
+        author = payload["userId"], payload["messageId"]
+        with nullcontext() if self._tracing is None else self._tracing.applying(payload):
+            self._synchronizer.received(operation, version, *author, payload.get("traceparent"))
         self._update_status()
 
     def operation_acknowledged(self, message_id: str, version: int) -> None:
@@ -367,6 +379,8 @@ class Room(Emitter):
         payload = {"operation": submission.operation, "version": submission.version}
         if checksum is not None:
             payload["checksum"] = checksum
+        if self._tracing is not None and (traceparent := self._tracing.traceparent) is not None:
+            payload["traceparent"] = traceparent
         self._connection.send("operation", payload, room_id=self.room_id, message_id=submission.message_id)
 
     def _send_cursor(self, frame: bytes) -> bool:

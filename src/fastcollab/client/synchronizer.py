@@ -42,7 +42,8 @@ RETRY_DELAY = 1.0  # seconds, where a refusal that passes does not say how long
 
 
 class RemoteOperation(NamedTuple):
-    """An operation by ``user_id``, as it changed the local content, and the version that it made.
+    """An operation by ``user_id``, as it changed the local content, and the version that it made; and where it is in a
+    trace, if it is part of one (TC1).
 
     An own operation that had to be undone is one too, with ``user_id`` None.
     """
@@ -50,6 +51,7 @@ class RemoteOperation(NamedTuple):
     operation: Operation
     user_id: str | None
     version: int
+    traceparent: str | None = None
 
 
 class Rejection(NamedTuple):
@@ -172,7 +174,9 @@ class Synchronizer:
         self._parted = None
         self._advance()
 
-    def received(self, operation: Operation, version: int, user_id: str, message_id: str) -> None:
+    def received(
+        self, operation: Operation, version: int, user_id: str, message_id: str, traceparent: str | None = None
+    ) -> None:
         """``operation_broadcast``: somebody's operation, or in a recovery perhaps one of one's own."""
         if self._parted is not None:
             return
@@ -189,7 +193,7 @@ class Synchronizer:
             self.history.changed(change)
             self._watcher.content_changed(change, user_id, document)
             self._watcher.committed(operation, user_id, document)
-            self._emit("operation", RemoteOperation(change, user_id, version))
+            self._emit("operation", RemoteOperation(change, user_id, version, traceparent))
         # Otherwise a recovery repeats what had arrived while the room was being joined again.
         self._advance()
 

@@ -20,6 +20,7 @@ from fastcollab.config.sections import (
     RoomsConfig,
     ServerConfig,
     TlsConfig,
+    TracingConfig,
     WebhooksConfig,
 )
 from fastcollab.config.sources import Setting
@@ -47,6 +48,7 @@ __all__ = [
     "ServerConfig",
     "Setting",
     "TlsConfig",
+    "TracingConfig",
     "WebhooksConfig",
     "config_reference",
     "effective_config",

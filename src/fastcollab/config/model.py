@@ -37,6 +37,7 @@ from fastcollab.config.sections import (
     Section,
     ServerConfig,
     TlsConfig,
+    TracingConfig,
     WebhooksConfig,
 )
 from fastcollab.config.sources import Layer, LayerReader, environment_variable
@@ -66,6 +67,7 @@ class Config(BaseSettings):
     engine: EngineConfig = EngineConfig()
     ops: OpsConfig = OpsConfig()
     log: LogConfig = LogConfig()
+    tracing: TracingConfig = TracingConfig()
 
     _origins: dict[str, str] = PrivateAttr(default_factory=dict)
 

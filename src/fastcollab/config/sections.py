@@ -14,6 +14,7 @@ that begins with the key of the setting: "fanout.max_interval_ms must be at leas
 import json
 import re
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
@@ -752,3 +753,28 @@ class LogConfig(Section):
 
     format: Literal["auto", "console", "json"] = "auto"
     """`console` is for people, `json` has one object per line; `auto` is `console` on a terminal only."""
+
+
+class TracingConfig(Section):
+    """Operations in traces of OpenTelemetry. Where spans go, and which, is said by OpenTelemetry's own variables in the
+    environment, such as `OTEL_EXPORTER_OTLP_ENDPOINT` and `OTEL_TRACES_SAMPLER`.
+    """
+
+    enabled: bool = False
+    """Whether spans are made. That needs the extra `fastcollab[otel]`."""
+
+    trust_clients: bool = False
+    """Whether every operation is recorded that its client says is recorded."""
+
+    client_rate: int = Field(default=10, ge=1, le=1_000_000)
+    """How many operations are recorded per second on the word of clients that are not trusted."""
+
+    @field_validator("enabled")
+    @classmethod
+    def _check_extra(cls, enabled: bool) -> bool:
+        if enabled:
+            try:
+                import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+            except ImportError:
+                raise ValueError("needs OpenTelemetry; install it with: pip install 'fastcollab[otel]'") from None
+        return enabled

@@ -13,7 +13,7 @@ less often the store has to be asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastcollab.core.document import Author, Committed, Document, Submission
@@ -80,6 +80,20 @@ class CommitQueue:
     def newest_base(self) -> int:
         """The newest version that one of those who wait was written against; 0: nobody waits."""
         return max((submission.version for _, submission in self._waiting), default=0)
+
+    @property
+    def waiting(self) -> Iterator[Author]:
+        """Who those are that wait to be staged."""
+        return (submission.author for _, submission in self._waiting)
+
+    @property
+    def traceparents(self) -> dict[int, str]:
+        """Where those of the batch are in their traces that are part of one, by the versions that they make."""
+        return {
+            version: submission.traceparent
+            for _, submission, version in reversed(self._batch)  # the first with a version is the one that made it
+            if submission.traceparent is not None
+        }
 
     def add(self, sender: Session | Errand, submission: Submission) -> None:
         """Raises :class:`ServiceUnavailable` if too many wait, and then nothing was taken."""

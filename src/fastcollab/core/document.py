@@ -77,7 +77,8 @@ class DocumentLimits:
 class Submission(msgspec.Struct, frozen=True, gc=False):
     """An operation as it came; `size` is the length of its message as JSON, in bytes.
 
-    One that was `made_here` for its sender has to be told to the sender too.
+    One that was `made_here` for its sender has to be told to the sender too. `traceparent` says where it is in a trace,
+    and is told to whoever is told of the operation now; it is no part of the document's history.
     """
 
     user_id: str
@@ -88,6 +89,7 @@ class Submission(msgspec.Struct, frozen=True, gc=False):
     size: int
     checksum: str | None = None
     made_here: bool = False
+    traceparent: str | None = None
 
     @property
     def author(self) -> Author:

@@ -56,20 +56,25 @@ class Announced(_Notice, frozen=True, tag="announced"):
         return EventSent(self.name, self.user_id, self.numeric_id, self.data)
 
 
-class Entries(_Notice, frozen=True, tag="committed"):
+class Entries(_Notice, frozen=True, tag="committed", omit_defaults=True):
     """Operations were committed to the document of this epoch, which is at version `newest` now. The first of `entries`
     follows the one with this mark; without any, they are to be read from the log. Each has the fields of
-    :class:`~fastcollab.core.document.Committed` in their order.
+    :class:`~fastcollab.core.document.Committed` in their order. `traceparents` has, by version, the places in traces of
+    those that are part of one.
     """
 
     epoch: str
     newest: int
     mark: str = ""
     entries: list[tuple[int, Any, str, int, str, int, int, int]] = []
+    traceparents: dict[int, str] = {}
 
     @classmethod
-    def of(cls, room_id: str, epoch: str, mark: str, committed: Sequence[Committed]) -> Entries:
-        return cls(room_id, epoch, committed[-1].version, mark, [msgspec.structs.astuple(each) for each in committed])
+    def of(
+        cls, room_id: str, epoch: str, mark: str, committed: Sequence[Committed], traceparents: dict[int, str]
+    ) -> Entries:
+        entries = [msgspec.structs.astuple(each) for each in committed]
+        return cls(room_id, epoch, committed[-1].version, mark, entries, traceparents)
 
     def committed(self) -> list[Committed]:
         return [Committed(*values) for values in self.entries]

@@ -37,6 +37,7 @@ from fastcollab.core.roster import Person
 from fastcollab.core.selections import bound_version, newest
 from fastcollab.errors import InvalidMessage, NoPermission, ProtocolError, RoomFull, VersionMismatch
 from fastcollab.ot import ABSENT, OperationError
+from fastcollab.trace_context import NO_TRACES, canonical
 
 if TYPE_CHECKING:
     from fastcollab.core.session import Identity, Session
@@ -412,6 +413,7 @@ class Room:
             payload.version,
             size,
             payload.checksum,
+            traceparent=canonical(payload.traceparent),
         )
         self.commits.add(session, submission)
         return [Commit(self)]
@@ -431,7 +433,7 @@ class Room:
             if entry is not None:
                 others = [member for member in self.members if member is not sender or submission.made_here]
                 if others:
-                    effects.append(Send(others, broadcast(entry), self.id))
+                    effects.append(Send(others, broadcast(entry, submission.traceparent), self.id))
             effects.append(self._answer(sender, submission, version))
         if self.document.version - self._selections_version >= _SELECTIONS_MOVED_EVERY:
             self._selections_version = self.document.version
@@ -464,9 +466,13 @@ class Room:
         )
         return Send([sender], payload, self.id)
 
-    def followed(self, entries: Iterable[Committed]) -> list[Effect]:
-        """Another process has committed operations to the document, which has them now: tells the members."""
-        return [Send(list(self.members), broadcast(entry), self.id) for entry in entries]
+    def followed(self, entries: Iterable[Committed], traceparents: Mapping[int, str] = NO_TRACES) -> list[Effect]:
+        """Another process has committed operations to the document, which has them now: tells the members. Those that
+        are part of a trace are there according to `traceparents`, by version.
+        """
+        return [
+            Send(list(self.members), broadcast(entry, traceparents.get(entry.version)), self.id) for entry in entries
+        ]
 
     def renewed(self, document: Document) -> list[Effect]:
         """Another process has made the document anew: tells the members that what they have is no more (OT6)."""
@@ -509,8 +515,8 @@ class Room:
         return participant.absent_since + self._settings.grace_period
 
 
-def broadcast(entry: Committed) -> messages.OperationBroadcast:
-    """The message that tells of a committed operation."""
+def broadcast(entry: Committed, traceparent: str | None = None) -> messages.OperationBroadcast:
+    """The message that tells of a committed operation, with its place in a trace if it is part of one."""
     return messages.OperationBroadcast(
         operation=entry.operation,
         user_id=entry.user_id,
@@ -518,6 +524,7 @@ def broadcast(entry: Committed) -> messages.OperationBroadcast:
         message_id=entry.message_id,
         version=entry.written_against,
         transformed_version=entry.version,
+        traceparent=UNSET if traceparent is None else traceparent,
     )
 
 

@@ -106,7 +106,7 @@ class Admission:
         except ProtocolError as error:
             dispatcher.carry_out(session.refused(error, message))
         except Exception:
-            log.exception("a token could not be verified")
+            log.exception("a token could not be verified", connection_id=session.connection_id)
             dispatcher.carry_out(session.refused(InternalError("the gateway failed to verify the token"), message))
         else:
             dispatcher.carry_out(effects)

@@ -62,6 +62,7 @@ from fastcollab.server.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from fastcollab.server.jwks_source import JwksSource
+    from fastcollab.server.tracing import Tracing
 
 #: How long (s) the store has at least to write what it has and let go of its file.
 STORE_CLOSES = 1.0
@@ -85,6 +86,7 @@ class Assembly:
     reception: Reception
     cluster: Cluster | None = None
     webhooks: Webhooks | None = None
+    tracing: Tracing | None = None
 
     def __init__(
         self,
@@ -165,6 +167,8 @@ class Assembly:
         await self._close_webhooks(0)
         if self.cluster is not None:
             await self.cluster.close(0)
+        if self.tracing is not None:
+            await self.tracing.close(Deadline(0))
         await self.engine.close()
 
     async def end(self, deadline: Deadline) -> None:
@@ -187,6 +191,8 @@ class Assembly:
         self.pump.close()
         self._compression.close()
         await asyncio.gather(self.backend.close(deadline.left), self._close_webhooks(deadline.left))
+        if self.tracing is not None:
+            await self.tracing.close(deadline)
         self.tasks.run(self.engine.close(deadline.left_in_all))
         await self.tasks.end(max(deadline.left_in_all, STORE_CLOSES))
 
@@ -208,6 +214,10 @@ class Assembly:
             engine.watch(self.tallies.redis_called)
         if engine.cluster is not None:
             self.node = engine.cluster.nodes.here
+        if config.tracing.enabled:
+            from fastcollab.server.tracing import Tracing
+
+            self.tracing = dispatcher.tracing = Tracing(config.tracing, self.node)
         self.pump = Pump(asyncio.get_running_loop(), self._cork)
         self.activity = Activity(dispatcher, self.pump.meter, self.tallies, self.guard)
         throttle = Throttle(self.pump, frames_per_second(config), config.limits.burst)
@@ -233,12 +243,13 @@ class Assembly:
         pacer = FlushPacer(nanoseconds(config.fanout.min_interval_ms), nanoseconds(config.fanout.max_interval_ms))
         dispatcher.committer = Committer(
             self.documents,
-            carry_out=dispatcher.carry_out,
+            carry_out=dispatcher.carry_out if self.tracing is None else self.tracing.answering(dispatcher.carry_out),
             run=self.tasks.run,
             retire=lambda room: dispatcher.rooms.retire(room),
             changed=self._changed,
             tallies=self.tallies,
             committed=None if engine.cluster is None else self._committed,
+            tracing=self.tracing,
             when_read=self.pump.when_read,
         )
         if config.webhooks.url is not None:
@@ -315,9 +326,9 @@ class Assembly:
         if self.webhooks is not None:
             self.webhooks.deserted(room_id)
 
-    def _committed(self, room: Room, mark: str, entries: Sequence[Committed]) -> None:
+    def _committed(self, room: Room, mark: str, entries: Sequence[Committed], traceparents: dict[int, str]) -> None:
         if self.cluster is not None:
-            self.cluster.committed(room, mark, entries)
+            self.cluster.committed(room, mark, entries, traceparents)
 
     async def _close_webhooks(self, patience: float) -> None:
         if self.webhooks is not None:

@@ -290,15 +290,17 @@ class Cluster:
         elif has_hearers:
             self._tell(notice)
 
-    def committed(self, room: Room, mark: str, entries: Sequence[Committed]) -> None:
-        """The operations, which follow the one with this mark, were committed here."""
+    def committed(self, room: Room, mark: str, entries: Sequence[Committed], traceparents: dict[int, str]) -> None:
+        """The operations, which follow the one with this mark, were committed here; by version, their places in
+        traces.
+        """
         shared = self._rooms.get(room.id)
         if shared is None or (shared.read and not shared.nodes):
             return
         if sum(entry.size for entry in entries) > _LARGEST_TOLD:
             self._tell(Entries(room.id, room.document.epoch, entries[-1].version))
         else:
-            self._tell(Entries.of(room.id, room.document.epoch, mark, entries))
+            self._tell(Entries.of(room.id, room.document.epoch, mark, entries, traceparents))
 
     # --- what others tell ---------------------------------------------------------------------------------------------
 
@@ -325,8 +327,8 @@ class Cluster:
             case Announced():
                 self._carry_out(elsewhere.announced(room, notice))
             case Entries():
-                entries = notice.committed()
-                if not self._committer.follow(room, notice.epoch, notice.newest, notice.mark, entries):
+                told = notice.epoch, notice.newest, notice.mark, notice.committed(), notice.traceparents
+                if not self._committer.follow(room, *told):
                     self._reconciler.doubt([room.id])
 
     def _welcome(self, shared: _Shared) -> None:

@@ -13,11 +13,12 @@ fails, knows more than this process, or has a coroutine of its own.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastcollab.core.commits import Refusal
+from fastcollab.core.commits import Errand, Refusal
 from fastcollab.core.document import Committed
 from fastcollab.core.effects import Effect
 from fastcollab.core.room import Room
@@ -29,6 +30,10 @@ from fastcollab.server._pump import now_ns
 from fastcollab.server.clock import instant
 from fastcollab.server.documents import Documents
 from fastcollab.server.tallies import Tallies
+from fastcollab.trace_context import NO_TRACES, log_fields
+
+if TYPE_CHECKING:
+    from fastcollab.server.tracing import Tracing
 
 log = get_logger(__name__)
 
@@ -57,6 +62,7 @@ class _Told(NamedTuple):
     newest: int
     mark: str
     entries: Sequence[Committed]
+    traceparents: Mapping[int, str]
 
 
 class Committer:
@@ -64,8 +70,9 @@ class Committer:
 
     `carry_out` takes the effects of what was committed; `run` runs a coroutine to its end in the background; `retire`
     is told of rooms that have nothing under way any more, and `changed` of those, by id, whose document has changed.
-    `committed` is given what was committed here, with the mark of the entry before it, for those who have the room open
-    elsewhere, and is None if nobody can; what they have committed comes by :meth:`follow`.
+    `committed` is given what was committed here, with the mark of the entry before it and with the places in traces of
+    those entries that have one, for those who have the room open elsewhere, and is None if nobody can; what they have
+    committed comes by :meth:`follow`. `tracing` follows operations, if any are to be traced.
     `when_read` calls a function when all that comes in together has been read, by default in the next round of the
     loop, so that it is one batch.
     """
@@ -79,7 +86,8 @@ class Committer:
         retire: Callable[[Room], None],
         changed: Callable[[str], None],
         tallies: Tallies,
-        committed: Callable[[Room, str, Sequence[Committed]], None] | None = None,
+        committed: Callable[[Room, str, Sequence[Committed], dict[int, str]], None] | None = None,
+        tracing: Tracing | None = None,
         when_read: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self._documents = documents
@@ -89,6 +97,7 @@ class Committer:
         self._changed = changed
         self._tallies = tallies
         self._committed = committed
+        self._tracing = tracing
         self._when_read = when_read or (lambda function: asyncio.get_running_loop().call_soon(function))
         #: The rooms whose first batch begins when all has been read.
         self._due: list[Room] = []
@@ -115,13 +124,22 @@ class Committer:
                 self._when_read(self._begin)
             self._due.append(room)
 
-    def follow(self, room: Room, epoch: str, newest: int, mark: str, entries: Sequence[Committed]) -> bool:
+    def follow(
+        self,
+        room: Room,
+        epoch: str,
+        newest: int,
+        mark: str,
+        entries: Sequence[Committed],
+        traceparents: Mapping[int, str] = NO_TRACES,
+    ) -> bool:
         """Another node has committed `entries`, which follow the one with this mark, and has the document at version
-        `newest`. False: what is missing has to be read from the store first; the room is as it was.
+        `newest`. False: what is missing has to be read from the store first; the room is as it was. `traceparents` are
+        the places in traces of those entries that have one, by version.
 
         While a batch is under way it has to wait: the store will tell whether that came too late.
         """
-        told = _Told(epoch, newest, mark, entries)
+        told = _Told(epoch, newest, mark, entries, traceparents)
         if room in self._busy:
             self._told.setdefault(room, []).append(told)
             return True
@@ -136,8 +154,14 @@ class Committer:
             return False
         if len(fresh) == len(told.entries) and told.mark != document.mark:
             return False
-        document.follow(fresh)
-        self._carry_out(room.followed(fresh))
+        traceparents = told.traceparents
+        with (
+            nullcontext(traceparents)
+            if self._tracing is None or not traceparents
+            else self._tracing.following(room.id, fresh, traceparents)
+        ) as traceparents:
+            document.follow(fresh)
+            self._carry_out(room.followed(fresh, traceparents))
         return True
 
     def catch_up(self, room: Room) -> None:
@@ -288,6 +312,8 @@ class Committer:
 
     def _stage(self, room: Room) -> _Batch:
         """Stages those that wait, and has them stored."""
+        if self._tracing is not None:
+            self._tracing.reached("stage", room.commits.waiting)
         refusals = room.commits.stage(instant().unix)
         # Those that have been staged before, and have to be again, have come before the others.
         if (since := self._waiting_since.pop(room, None)) is not None:
@@ -295,6 +321,8 @@ class Committer:
         document = room.document
         if not document.staged:
             return _Batch(refusals, None)
+        if self._tracing is not None:
+            self._tracing.reached("append", (entry.author for entry in document.staged))
         appending = self._documents.store.append(room.id, document.epoch, document.staged, document.mark)
         return _Batch(refusals, appending)
 
@@ -314,7 +342,7 @@ class Committer:
 
     def _stored(self, room: Room) -> None:
         document = room.document
-        mark, entries = document.mark, document.staged
+        mark, entries, traceparents = document.mark, document.staged, room.commits.traceparents
         self._carry_out(room.committed())
         since = self._staged_since.pop(room, None)
         if entries:
@@ -323,13 +351,13 @@ class Committer:
                 self._tallies.commit_seconds.observe((now_ns() - since) / 1e9)
             self._changed(room.id)
             if self._committed is not None:
-                self._committed(room, mark, entries)
+                self._committed(room, mark, entries, traceparents)
         if document.snapshot_due:
             self._run(self._documents.keep_snapshot(room.id, document))
 
     def _fail(self, room: Room) -> None:
         """Tells the senders of a failure that nobody has foreseen."""
-        log.exception("operations could not be committed", room=room.id)
+        log.exception("operations could not be committed", room_id=room.id)
         self._staged_since.pop(room, None)
         self._carry_out(room.failed(InternalError("the gateway failed to store the operation")))
 
@@ -337,7 +365,12 @@ class Committer:
         """Looks whether operations that were refused have been committed before."""
         for refusal in refusals:
             if refusal.error.__cause__ is not None:
-                log.error("an operation could not be carried out", room=room.id, exc_info=refusal.error.__cause__)
+                log.error(
+                    "an operation could not be carried out",
+                    room_id=room.id,
+                    **_who_sent(refusal),
+                    exc_info=refusal.error.__cause__,
+                )
         authors = [refusal.submission.author for refusal in refusals]
         try:
             results = await self._documents.store.results(room.id, room.document.epoch, authors)
@@ -347,7 +380,7 @@ class Committer:
         except Exception as fault:
             results = {}
             if not isinstance(fault, ServiceUnavailable):
-                log.exception("operations could not be looked up", room=room.id)
+                log.exception("operations could not be looked up", room_id=room.id)
             error = fault if isinstance(fault, ProtocolError) else InternalError("the gateway failed to look it up")
             refusals = [refusal._replace(error=error) for refusal in refusals]
         return room.refused(refusals, results)
@@ -370,3 +403,10 @@ class Committer:
         else:
             document.follow(entries)
             self._carry_out(room.followed(entries))
+
+
+def _who_sent(refusal: Refusal) -> dict[str, str]:
+    """What a log event says of where an operation came from."""
+    sender, submission, _ = refusal
+    connection = {} if isinstance(sender, Errand) else {"connection_id": sender.connection_id}
+    return {**connection, "message_id": submission.message_id, **log_fields(submission.traceparent)}

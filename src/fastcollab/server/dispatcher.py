@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
 
@@ -67,6 +67,10 @@ from fastcollab.server.rooms import Rooms
 from fastcollab.server.tallies import INVALID, Tallies
 from fastcollab.server.validation import Validation
 from fastcollab.server.webhooks import Webhooks
+from fastcollab.trace_context import canonical, log_fields
+
+if TYPE_CHECKING:
+    from fastcollab.server.tracing import Tracing
 
 log = get_logger(__name__)
 
@@ -93,6 +97,8 @@ class Dispatcher:
     webhooks: Webhooks | None = None
     #: The other nodes; None: there can be none.
     cluster: Cluster | None = None
+    #: What follows operations; None: they are not traced.
+    tracing: Tracing | None = None
 
     def __init__(
         self,
@@ -235,7 +241,11 @@ class Dispatcher:
     def _take_message(self, session: Session, message: messages.ClientMessage, size: int) -> None:
         if self.draining and isinstance(message, messages.Operation):
             self._check_draining()
-        self.carry_out(session.receive(message, size, instant()))
+        if self.tracing is not None and isinstance(message, messages.Operation):
+            with self.tracing.received(session, message) as placed:
+                self.carry_out(session.receive(placed, size, instant()))
+        else:
+            self.carry_out(session.receive(message, size, instant()))
 
     def _take_batch(self, connection: Connection, batch: messages.Batch) -> None:
         items: list[_Item] = [*unpack(batch, self._settings.limits.max_messages_per_batch)]
@@ -259,7 +269,7 @@ class Dispatcher:
         except ProtocolError as error:
             self._tell(session, error, message)
         except Exception:
-            log.exception("a message could not be carried out")
+            log.exception("a message could not be carried out", **_about(session, message))
             self._tell(session, InternalError("the gateway failed to carry this out"), message)
 
     def _tell(self, session: Session, error: ProtocolError, message: messages.ClientMessage | None = None) -> None:
@@ -281,7 +291,7 @@ class Dispatcher:
             except ProtocolError as error:
                 self._tell(connection.session, error, message)
             except Exception:
-                log.exception("a step could not be carried out")
+                log.exception("a step could not be carried out", **_about(connection.session, message))
                 self._tell(connection.session, InternalError("the gateway failed to carry this out"), message)
             finally:
                 self._end(connection)
@@ -449,3 +459,19 @@ def _mode(connection: Connection, room: Room) -> int:
     if connection.batched:
         return MODE_BATCHED
     return MODE_PLAIN if connection.sends_binary and room is connection.session.active_room else MODE_JSON
+
+
+def _about(session: Session, message: messages.ClientMessage | None) -> dict[str, str]:
+    """What a log event says of a message: by which connection it came, for which room, and in which trace."""
+    fields = {"connection_id": session.connection_id}
+    if message is not None:
+        fields["message_id"] = message.id
+        if isinstance(message, messages.JoinRoom | messages.LeaveRoom | messages.ActivateRoom):
+            fields["room_id"] = message.payload.room_id
+        elif message.room_id is not None:
+            fields["room_id"] = message.room_id
+        elif session.active_room is not None:
+            fields["room_id"] = session.active_room.id
+    if isinstance(message, messages.Operation):
+        fields |= log_fields(canonical(message.payload.traceparent))
+    return fields

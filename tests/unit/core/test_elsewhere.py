@@ -272,7 +272,7 @@ def test_notices_come_back_as_they_were() -> None:
     room = room_of(ada, document=text_document("hello"))
     tell(ada, "operation", {"operation": [1, {"d": 2}], "version": 0})
     committed = room.document.since(0)
-    notice = Entries.of("plans", room.document.epoch, "", committed)
+    notice = Entries.of("plans", room.document.epoch, "", committed, {})
     for each in (notice, Joined("plans", CAROL), Parted("plans", "carol"), Entries("plans", "e", 3)):
         assert decode_notice(encode_notice(each)) == each
     assert notice.committed() == committed

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 from tests.builders import new_room, session_of, submission
 
 from fastcollab.core.document import Committed, DocumentLimits
@@ -35,7 +36,7 @@ class SlowDocuments(MemoryDocuments):
 class Node:
     def __init__(self, store: MemoryDocuments) -> None:
         self.answers: list[Any] = []
-        self.told: list[tuple[Room, str, list[Committed]]] = []
+        self.told: list[tuple[Room, str, list[Committed], dict[int, str]]] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.committer = Committer(
             Documents(store, DocumentLimits(), Retention()),
@@ -44,7 +45,7 @@ class Node:
             retire=lambda _room: None,
             changed=lambda _room_id: None,
             tallies=Tallies(),
-            committed=lambda room, mark, entries: self.told.append((room, mark, list(entries))),
+            committed=lambda room, mark, *committed: self.told.append((room, mark, *committed)),
         )
         self.documents = Documents(store, DocumentLimits(), Retention())
         self.ada = session_of("ada")
@@ -68,9 +69,9 @@ class Node:
     async def idle(self) -> None:
         await self.committer.idle.wait()
 
-    def hear(self, told: tuple[Room, str, list[Committed]]) -> bool:
-        room, mark, entries = told
-        return self.committer.follow(self.room, room.document.epoch, entries[-1].version, mark, entries)
+    def hear(self, told: tuple[Room, str, list[Committed], dict[int, str]]) -> bool:
+        room, mark, entries, traceparents = told
+        return self.committer.follow(self.room, room.document.epoch, entries[-1].version, mark, entries, traceparents)
 
     def broadcasts(self) -> list[int]:
         return [each.transformed_version for each in self.answers if isinstance(each, OperationBroadcast)]
@@ -96,6 +97,20 @@ async def test_what_the_other_has_committed_is_taken_in_and_told_OT3(nodes: tupl
     assert other.broadcasts() == [1]
 
 
+async def test_an_operation_is_told_elsewhere_with_its_place_in_a_trace_TC1(nodes: tuple[Node, Node]) -> None:
+    one, other = nodes
+    given = f"00-{'1' * 32}-{'2' * 16}-01"
+    for traceparent, message_id in ((None, "m1"), (given, "m2"), (f"00-{'3' * 32}-{'4' * 16}-01", "m2")):
+        one.room.commits.add(one.ada, submission(["a"], 0, message_id, traceparent=traceparent))
+    one.committer.commit(one.room)
+    await one.idle()
+    [told] = one.told
+    assert told[-1] == {2: given}  # the last is the second once more
+    assert other.hear(told)
+    broadcasts = [each for each in other.answers if isinstance(each, OperationBroadcast)]
+    assert [each.traceparent for each in broadcasts] == [UNSET, given]
+
+
 async def test_a_gap_is_not_taken_for_what_follows(nodes: tuple[Node, Node]) -> None:
     one, other = nodes
     for message_id in ("m1", "m2"):
@@ -114,7 +129,7 @@ async def test_another_entry_in_the_place_of_the_one_known_is_noticed(nodes: tup
     one.write("a", "m1")
     await one.idle()
     assert other.hear(one.told[0])
-    room, _mark, entries = one.told[0]
+    room, _mark, entries, _traceparents = one.told[0]
     follows = [Committed(2, ["b"], "ada", 1, "m2", 1, 0, 5)]
     assert not other.committer.follow(other.room, room.document.epoch, 2, "0:another", follows)
     assert other.committer.follow(other.room, room.document.epoch, 2, entries[0].mark, follows)
