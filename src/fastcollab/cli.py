@@ -21,6 +21,7 @@ from fastcollab._system import reason
 from fastcollab.bench.cli import load
 from fastcollab.demo import demo
 from fastcollab.document_cli import document_app
+from fastcollab.top import top
 
 app = typer.Typer(
     help="A WebSocket gateway for real-time collaboration.",
@@ -162,6 +163,7 @@ app.command()(serve)
 app.command()(load)
 app.command()(token)
 app.command()(demo)
+app.command()(top)
 app.command()(version)
 app.add_typer(document_app, name="document")
 app.add_typer(config_app, name="config")
