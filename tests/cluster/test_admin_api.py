@@ -77,6 +77,21 @@ async def test_what_is_done_at_one_node_reaches_all(start_gateway: StartGateway,
         assert await ada.closed() == 4506
 
 
+async def test_rights_that_were_changed_hold_at_a_node_that_begins_later(
+    start_gateway: StartGateway, clients: Clients
+) -> None:
+    one, _ = (await start(start_gateway)).gateways
+    async with Api(one) as api:
+        for user, permission in (("ada", "read"), ("bob", "none")):
+            body = {"permission": permission, "seconds": 60}
+            assert await api.ask("PUT", f"/rooms/r/permissions/{user}", body) == (202, None)
+    later, _ = (await start(start_gateway)).gateways
+    ada = await clients.enter(later, "ada", "r")
+    await ada.refusal(2003, "operation", {"operation": ["x"], "version": 0})
+    bob = await clients.enter(later, "bob")
+    await bob.refusal(2003, "join_room", {"roomId": "r"})
+
+
 async def test_both_nodes_may_be_asked_the_same(start_gateway: StartGateway) -> None:
     one, other = (await start(start_gateway)).gateways
     async with Api(one) as first, Api(other) as second:

@@ -238,7 +238,7 @@ Order = Disconnect | Permit
 
 
 class Orders(Protocol):
-    """What every node is to do."""
+    """What every node is to do. A permit is also for nodes that begin while it holds."""
 
     async def give(self, order: Order) -> None:
         """Reaches all nodes that live, this one included, once; those that cannot be reached now when they can be, as
@@ -249,5 +249,7 @@ class Orders(Protocol):
         ...
 
     def subscribe(self, told: Callable[[Order], None]) -> Callable[[], None]:
-        """Has `told` called with each order; to call what is returned ends that."""
+        """Has `told` called with the permits that hold, and then with each order; to call what is returned ends
+        that.
+        """
         ...

@@ -8,7 +8,8 @@ A server may forget orders that not all nodes have heard, as a replica does that
 given some lately gives them again when that may be so. And since another server may have another clock, and give new
 orders earlier ids than the last ones had, a node that goes on reads the latest ones once more. Each order has a name of
 its own, by which a node knows what it has heard. If who gave it ends before it can give it again, it is lost; of a
-revocation the others know by the next validation of the token.
+revocation the others know by the next validation of the token. Permits, which hold for a while, are kept besides
+(:mod:`fastcollab.engines.redis.permits`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import msgspec
 from fastcollab.core.revocation import Revocation, RevocationKind
 from fastcollab.engines.redis.incarnations import Incarnation
 from fastcollab.engines.redis.lapses import Concerns
+from fastcollab.engines.redis.permits import RedisPermits
 from fastcollab.engines.redis.servers import Lane, Servers
 from fastcollab.errors import ServiceUnavailable
 from fastcollab.logs import get_logger
@@ -75,6 +77,7 @@ class RedisOrders:
         self._given: dict[bytes, tuple[float, bytes]] = {}
         self._owed: dict[bytes, bytes] = {}
         self._giving: asyncio.Task[None] | None = None
+        self._permits = RedisPermits(servers, self._stream, _LENGTH)
         # Milliseconds for which the server waits for an order before it says that there is none.
         self._wait = max(1, int(servers.timeout * 500))
         self._told: list[Callable[[Order], None]] = []
@@ -85,10 +88,12 @@ class RedisOrders:
     async def open(self) -> None:
         """Hears what is given from when this returns."""
         self._began = self._read = await self._newest()
+        await self._permits.open()
         self._listening = asyncio.create_task(self._listen())
 
     async def close(self) -> None:
         self._unwatch()
+        await self._permits.close()
         for task in (self._listening, self._giving):
             if task is not None:
                 task.cancel()
@@ -96,10 +101,16 @@ class RedisOrders:
                     await task
 
     async def give(self, order: Order) -> None:
-        await self._add(order)
+        if isinstance(order, Permit):
+            await self._permits.give(order, name := secrets.token_bytes(8))
+            self._given[name] = self._clock(), msgspec.json.encode(order)
+        else:
+            await self._add(order)
 
     def subscribe(self, told: Callable[[Order], None]) -> Callable[[], None]:
         self._told.append(told)
+        for permit in self._permits.holding():
+            told(permit)
         return partial(self._told.remove, told)
 
     async def give_revocation(self, revocation: Revocation) -> None:
@@ -215,6 +226,8 @@ class RedisOrders:
             told = self._told_revocations
             news = Revocation(order.kind, order.subject, order.before, order.until)
         else:
+            if isinstance(order, Permit):
+                self._permits.heard(order)
             news = order
         for each in tuple(told):
             try:

@@ -234,8 +234,8 @@ class PermissionGiven(Request, frozen=True):
 async def set_permission(desk: Desk, asked: UserInRoom, body: PermissionGiven) -> None:
     """Says what a user may do in a room for a while, whatever tokens and the back end say.
 
-    It takes effect on open connections at once, and on those that come to the nodes that live now. What is to hold for
-    good, or at nodes that are started later, has to be changed where permissions come from.
+    It takes effect on open connections at once, and on those that come later, to whichever node. A gateway that has no
+    Redis forgets it when it ends. What is to hold for good has to be changed where permissions come from.
     """
     until = unix_ms() + body.seconds * 1000
     await desk.give(Permit(asked.room_id, asked.user_id, Permission.of_word(body.permission), until))

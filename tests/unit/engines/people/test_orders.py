@@ -1,20 +1,23 @@
 """Orders and revocations reach every node that lives, whatever becomes of the way to the server meanwhile."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
 from tests.chaos.ways import Way
 from tests.redis_servers import RedisServer
-from tests.unit.engines.people.node import Node, eventually, open_node, persistently
+from tests.unit.engines.people.node import Node, eventually, keys, open_node, persistently
 
 from fastcollab.config import EngineConfig
+from fastcollab.core.permissions import Permission
 from fastcollab.core.revocation import Revocation, TokenMarks
 from fastcollab.engines.redis import orders as module
+from fastcollab.engines.redis.permits import RedisPermits
 from fastcollab.errors import ServiceUnavailable
-from fastcollab.ports import Disconnect
+from fastcollab.ports import Disconnect, Order, Permit
 
 TOKEN = TokenMarks("ada", "t1", "s1", 1_700_000_000.0, 1_800_000_000.0)
 BEFORE = 1_700_000_001_000
@@ -259,3 +262,81 @@ async def test_orders_are_heard_whose_ids_are_before_the_last_one(server: RedisS
         client.xadd(stream, {"order": lost}, "5-1")
     await eventually(lambda: len(told) == 2)
     assert told[1].subject == "x"
+
+
+# --- permits ----------------------------------------------------------------------------------------------------------
+
+
+def permit(room: str, permission: Permission = Permission.READ, seconds: float = 60, user: str = "ada") -> Permit:
+    return Permit(room, user, permission, int((time.time() + seconds) * 1000))
+
+
+def by_room(permits: Sequence[Order]) -> dict[str, Order]:
+    return {each.room_id: each for each in permits if isinstance(each, Permit)}
+
+
+async def holding(engine: EngineConfig) -> dict[str, Order]:
+    """What a node is told that begins now, by room."""
+    async with open_node(engine) as late:
+        told: list[Order] = []
+        late.orders.subscribe(told.append)
+        return by_room(told)
+
+
+async def test_a_permit_is_told_to_nodes_that_live_and_to_those_that_begin_later(
+    engine: EngineConfig, node: Node, other_node: Node
+) -> None:
+    told: list[Order] = []
+    other_node.orders.subscribe(told.append)
+    # Names that could be taken for others if they were only put together.
+    given = [permit("c", user="a:b"), permit("b:c", user="a"), permit("é", Permission.NONE)]
+    for each in given:
+        await node.orders.give(each)
+    await eventually(lambda: told == given)
+    assert await holding(engine) == by_room(given)
+    newer = permit("c", Permission.WRITE, user="a:b")
+    await other_node.orders.give(newer)
+    assert await holding(engine) == by_room([newer, *given[1:]])
+
+
+async def test_a_permit_whose_time_is_over_is_forgotten(engine: EngineConfig, node: Node) -> None:
+    await node.orders.give(permit("short", seconds=0.2))
+    await node.orders.give(lasting := permit("long"))
+    await asyncio.sleep(0.3)
+    assert await holding(engine) == by_room([lasting])
+    await node.orders.give(permit("other", seconds=0.2))
+    assert await node.servers.call(name := node.servers.names.cluster("permits"), "HLEN", name) == 2
+    await node.orders.give(permit("long", seconds=0.1))
+    await asyncio.sleep(0.3)
+    assert not [key for key in await keys(node) if b"permits" in key]
+
+
+async def test_of_too_many_permits_those_are_forgotten_that_end_first(node: Node) -> None:
+    permits = RedisPermits(node.servers, node.servers.names.cluster("orders"), 100, most=3)
+    given = [permit(f"r{number}", seconds=60 + number % 4) for number in range(8)]
+    for each in given:
+        await permits.give(each, each.room_id.encode())
+        permits.heard(each)
+    assert len(permits.holding()) <= 3
+    await permits.close()
+    fresh = RedisPermits(node.servers, node.servers.names.cluster("orders"), 100, most=3)
+    await fresh.open()
+    assert sorted(each.room_id for each in fresh.holding()) == ["r3", "r6", "r7"]
+    await fresh.close()
+
+
+async def test_a_server_that_has_forgotten_permits_gets_them_back(server: RedisServer, pair: list[Node]) -> None:
+    one, other = pair
+    told: list[Order] = []
+    other.orders.subscribe(told.append)
+    given = [permit(f"r{number}") for number in range(3)]
+    for each in given:
+        await one.orders.give(each)
+    await eventually(lambda: told == given)
+    await asyncio.to_thread(server.restart)
+    newer = permit("r0", Permission.WRITE)
+    await persistently(partial(other.orders.give, newer))
+    engine = EngineConfig(url=server.url, timeout=0.5)
+    async with asyncio.timeout(10):
+        while await persistently(partial(holding, engine)) != by_room([newer, *given[1:]]):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
