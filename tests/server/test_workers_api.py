@@ -51,6 +51,11 @@ async def test_lists_are_of_all_workers(make_token: MakeToken) -> None:
         assert sorted(node["node"] for node in nodes) == sorted({connection["node"] for connection in found})
         assert sum(node["connections"] for node in nodes) == len(ids)
 
+        going_on = await api.get("/activity")
+        assert going_on["node"]["connections"] == len(ids)
+        assert [(room["roomId"], room["connections"]) for room in going_on["rooms"]] == [("plans", len(ids))]
+        assert {connection["connectionId"] for connection in going_on["connections"]} <= set(ids)
+
         told = (await api.get("/rooms/plans/participants"))["participants"]
         assert sorted(each for participant in told for each in participant["connections"]) == ids
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from fastcollab import Config
 from fastcollab.ports import NodeInfo
-from fastcollab.server.admin import PREFIX
+from fastcollab.server.admin import PREFIX, activity
 from fastcollab.server.admin.api import application
 from fastcollab.server.admin.branch import Branch, branch_open
 from fastcollab.server.admin.desk import merged, page
@@ -53,6 +54,90 @@ def test_pages_of_many_are_turned_as_those_of_one(gateways: list[list[str]], lim
     assert [each[0] for each in found] == sorted({name for has in gateways for name in has})
     for each in found:
         assert len(each) == sum(each[0] in has for has in gateways)
+
+
+def load(**others: float) -> dict[str, Any]:
+    names = "cpu messagesIn messagesOut bytesIn bytesOut cursorsIn deliveries operations errors refusals"
+    return {**dict.fromkeys(names.split(), 0.0), "memory": 10, "fanoutP99": None, "commitP99": None, **others}
+
+
+def room(name: str, connections: int, deliveries: float) -> dict[str, Any]:
+    shown = {"roomId": name, "type": "text", "connections": connections, "deliveries": deliveries}
+    return {**shown, "version": 1, "participants": 7, "cursors": 60.0, "operations": 0.0}
+
+
+def watched(name: str, **others: str) -> dict[str, Any]:
+    rates = {"latency": None, "messageRate": 0, "errorRate": 0, "reconnections": 0}
+    metrics = {**rates, "bandwidth": {"inbound": 0, "outbound": 0}}
+    shown = {"connectionId": name, "address": "::1", "rooms": [], "metrics": metrics, "refusals": {}}
+    return {**shown, "waiting": 0, "behind": 0.0, "skipped": 0, **others}
+
+
+QUIET: dict[str, Any] = {
+    "node": {
+        "node": "n1",
+        "version": "1",
+        "startedAt": 2_000,
+        "connections": 2,
+        "users": 2,
+        "rooms": 2,
+        "faults": [],
+        "load": load(cpu=0.25),
+    },
+    "uptime": 60.0,
+    "slow": 1,
+    "throttled": 0,
+    "errors": {"3001": 2.0},
+    "refusals": {"messages": 2.0},
+    "latencies": {"fanout": {"rate": 10.0, "p50": 1.0, "p99": 5.0}},
+    "rooms": [room("quiet", 1, 0.0), room("shared", 1, 0.0)],
+    "connections": [watched("slow", concern="slow")],
+}
+BUSY: dict[str, Any] = {
+    "node": {
+        "node": "n2",
+        "version": "1",
+        "startedAt": 1_000,
+        "connections": 7,
+        "users": 5,
+        "rooms": 1,
+        "faults": ["slow"],
+        "load": load(cpu=0.75, deliveries=300.0, memory=20, fanoutP99=4.0),
+    },
+    "uptime": 90.0,
+    "slow": 2,
+    "throttled": 1,
+    "errors": {"1001": 1.0, "3001": 3.0},
+    "refusals": {},
+    "latencies": {"fanout": {"rate": 20.0, "p50": 2.0, "p99": 4.0}, "commit": {"rate": 1.0, "p50": 3.0, "p99": 3.0}},
+    "rooms": [room("shared", 5, 300.0)],
+    "connections": [watched("worst", concern="abusive"), watched("fast")],
+}
+
+
+def test_what_goes_on_at_many_is_told_as_of_one() -> None:
+    [endpoint] = activity.group.endpoints
+    assert endpoint.pooling is not None
+    found = msgspec.to_builtins(
+        endpoint.pooling(None, [msgspec.convert(told, endpoint.result) for told in (QUIET, BUSY)])
+    )
+    assert found["node"] == {
+        **QUIET["node"],
+        "startedAt": 1_000,
+        "connections": 9,
+        "users": 7,
+        "rooms": 3,
+        "faults": ["slow"],
+        "load": {**QUIET["node"]["load"], "cpu": 1.0, "deliveries": 300.0, "memory": 30, "fanoutP99": 4.0},
+    }
+    assert (found["uptime"], found["slow"], found["throttled"]) == (90.0, 3, 1)
+    assert (found["errors"], found["refusals"]) == ({"1001": 1.0, "3001": 5.0}, {"messages": 2.0})
+    assert found["latencies"]["fanout"] == {"rate": 30.0, "p50": 2.0, "p99": 5.0}
+    assert [(room["roomId"], room["connections"], room["deliveries"]) for room in found["rooms"]] == [
+        ("shared", 6, 300.0),
+        ("quiet", 1, 0.0),
+    ]
+    assert [each["connectionId"] for each in found["connections"]] == ["slow", "worst", "fast"]
 
 
 # --- who is asked -----------------------------------------------------------------------------------------------------

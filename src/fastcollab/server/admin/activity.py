@@ -5,17 +5,18 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from heapq import nlargest
-from itertools import islice
+from itertools import chain, islice, zip_longest
 from operator import attrgetter, itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
 
 from fastcollab.core.concern import Concern, Signs, judge
 from fastcollab.core.document import Document
 from fastcollab.core.limits import SECOND
 from fastcollab.core.room import Room
-from fastcollab.ports import NodeInfo
+from fastcollab.ports import NodeInfo, NodeLoad
 from fastcollab.server._listener import Connection, take_census
 from fastcollab.server.admin.desk import Desk
 from fastcollab.server.admin.endpoint import Group, Nothing
@@ -30,6 +31,8 @@ _MOST = 20
 #: Over how long (ms) the operations of a room are counted.
 _OPERATIONS_SPAN = 10_000
 _MANY_OPERATIONS = 100
+#: Of the load of a node, what is not added up.
+_LATENCIES = frozenset({"fanout_p99", "commit_p99"})
 
 
 class Latency(Answer, frozen=True):
@@ -96,9 +99,81 @@ class ActivityFound(Answer, frozen=True):
     connections: Sequence[WatchedConnection]
 
 
-@group.add("GET", "/activity")
+def _together(_asked: Nothing, answers: Sequence[ActivityFound]) -> ActivityFound:
+    """Rates and counts are added up. Of latencies the longest is told, which is true of all: half of what happened took
+    no longer than in the slowest of them.
+    """
+    found: dict[str, BusyRoom] = {}
+    for room in chain.from_iterable(answer.rooms for answer in answers):
+        found[room.room_id] = _one_room(found[room.room_id], room) if room.room_id in found else room
+    turns = zip_longest(*(answer.connections for answer in answers))
+    watched = [connection for turn in turns for connection in turn if connection is not None]
+    return ActivityFound(
+        _one_node([answer.node for answer in answers]),
+        max(answer.uptime for answer in answers),
+        sum(answer.slow for answer in answers),
+        sum(answer.throttled for answer in answers),
+        _summed([answer.errors for answer in answers]),
+        _summed([answer.refusals for answer in answers]),
+        _longest([answer.latencies for answer in answers]),
+        nlargest(_MOST, found.values(), key=lambda room: room.deliveries + room.operations * room.connections),
+        # Each has told the worst first; of all of them those without concern come last.
+        sorted(watched, key=lambda connection: connection.concern is UNSET)[:_MOST],
+    )
+
+
+def _one_node(nodes: Sequence[NodeInfo]) -> NodeInfo:
+    """Called by the name of the first. Users and rooms that several have count at each."""
+    loads = [node.load for node in nodes if node.load is not None]
+    return replace(
+        nodes[0],
+        started_at=min(node.started_at for node in nodes),
+        connections=sum(node.connections for node in nodes),
+        users=sum(node.users for node in nodes),
+        rooms=sum(node.rooms for node in nodes),
+        faults=list(dict.fromkeys(fault for node in nodes for fault in node.faults)),
+        load=_one_load(loads) if loads else None,
+    )
+
+
+def _one_load(loads: Sequence[NodeLoad]) -> NodeLoad:
+    fields: dict[str, Any] = {}
+    for name in NodeLoad.__struct_fields__:
+        told = [value for load in loads if (value := getattr(load, name)) is not None]
+        fields[name] = (max(told) if name in _LATENCIES else sum(told)) if told else None
+    return NodeLoad(**fields)
+
+
+def _one_room(one: BusyRoom, other: BusyRoom) -> BusyRoom:
+    """Participants, cursors and operations of a room are told to all who have it open."""
+    return replace(
+        one,
+        version=max(one.version, other.version),
+        connections=one.connections + other.connections,
+        participants=max(one.participants, other.participants),
+        cursors=max(one.cursors, other.cursors),
+        deliveries=one.deliveries + other.deliveries,
+        operations=max(one.operations, other.operations),
+    )
+
+
+def _summed(counts: Sequence[Mapping[str, float]]) -> Mapping[str, float]:
+    names = sorted({name for each in counts for name in each})
+    return {name: sum(each.get(name, 0.0) for each in counts) for name in names}
+
+
+def _longest(latencies: Sequence[Mapping[str, Latency]]) -> Mapping[str, Latency]:
+    found: dict[str, Latency] = {}
+    for name, one in chain.from_iterable(each.items() for each in latencies):
+        other = found.get(name, one)
+        rate = one.rate if name not in found else one.rate + other.rate
+        found[name] = Latency(rate, max(one.p50, other.p50), max(one.p99, other.p99))
+    return found
+
+
+@group.add("GET", "/activity", pooling=_together)
 async def get_activity(desk: Desk, _asked: Nothing) -> ActivityFound:
-    """What goes on at the node that answers: its load, latencies, busiest rooms, and connections worth a look.
+    """What goes on at the gateway that answers: its load, latencies, busiest rooms, and connections worth a look.
 
     Rates and latencies are over ten seconds to a minute, as many as are needed to say something.
     """
