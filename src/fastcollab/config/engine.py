@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from fastcollab.config.sections import Section
+from fastcollab.config.section import Section
 
 FileDurability = Literal["full", "relaxed"]
 RedisKind = Literal["standalone", "sentinel", "cluster"]

@@ -20,27 +20,14 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from fastcollab.config.auth import AuthConfig
+from fastcollab.config.collaboration import DocumentsConfig, FanoutConfig, PresenceConfig, RoomsConfig
+from fastcollab.config.edge import ClientConfig, CompressionConfig, LimitsConfig, ServerConfig, TlsConfig
 from fastcollab.config.engine import EngineConfig
 from fastcollab.config.problems import ConfigError, ConfigProblem
-from fastcollab.config.sections import (
-    AuthConfig,
-    BackendConfig,
-    ClientConfig,
-    CompressionConfig,
-    DocumentsConfig,
-    FanoutConfig,
-    LimitsConfig,
-    LogConfig,
-    OpsConfig,
-    PresenceConfig,
-    RoomsConfig,
-    Section,
-    ServerConfig,
-    TlsConfig,
-    TracingConfig,
-    WebhooksConfig,
-)
+from fastcollab.config.section import Section
 from fastcollab.config.sources import Layer, LayerReader, environment_variable
+from fastcollab.config.surroundings import BackendConfig, LogConfig, OpsConfig, TracingConfig, WebhooksConfig
 
 
 class Config(BaseSettings):
