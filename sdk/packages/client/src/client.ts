@@ -150,17 +150,17 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
    * Joins a room, and resolves with it; the same one if it is joined already. Waits for a connection if one is being
    * made. Rejects with the gateway's refusal, or ConnectionClosed if there is no connection and none will be made.
    */
-  joinRoom<Content = any, Operation = any>(
+  joinRoom<Content = any, Operation = any, Data = unknown>(
     roomId: string,
     options: JoinOptions<Content, Operation> = {},
-  ): Promise<Room<Content, Operation>> {
+  ): Promise<Room<Content, Operation, Data>> {
     if (options.type) this.#types.set(options.type.name, options.type);
     let joining = this.#joining.get(roomId);
     if (!joining) {
       joining = this.#join(roomId, options.type?.name).finally(() => this.#joining.delete(roomId));
       this.#joining.set(roomId, joining);
     }
-    return joining;
+    return joining as Promise<Room<Content, Operation, Data>>;
   }
 
   /** Leaves a room; what is pending in its document stays there, or in the store of `persistence`. */

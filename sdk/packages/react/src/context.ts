@@ -16,10 +16,10 @@ export function useClient(): CollaborativeClient {
 }
 
 /** The room of the `RoomProvider` around, which is joined. Throws if there is none. */
-export function useRoom<Content = any, Operation = any>(): Room<Content, Operation> {
+export function useRoom<Content = any, Operation = any, Data = unknown>(): Room<Content, Operation, Data> {
   const room = useContext(RoomContext);
   if (!room) throw new FastcollabError('there is no RoomProvider around this component');
-  return room;
+  return room as Room<Content, Operation, Data>;
 }
 
 /**

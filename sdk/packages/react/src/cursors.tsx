@@ -9,9 +9,9 @@ import { useRoom } from './context.js';
 import { useOther } from './presence.js';
 import { identity, shallowEqual, useSelected } from './selected.js';
 
-export interface CursorsProps {
+export interface CursorsProps<Data = unknown> {
   /** What is shown at a participant's cursor: an arrow and a name, say. */
-  readonly children: (participant: Participant) => ReactNode;
+  readonly children: (participant: Participant<Data>) => ReactNode;
   /** The CSS transform that puts it to its place; by default that of the cursor, in pixels of the element around. */
   readonly transform?: (cursor: ShownCursor) => string;
   /** Milliseconds between an update and its being shown; see `CursorInterpolator`. */
@@ -19,7 +19,7 @@ export interface CursorsProps {
 }
 
 /** Shows the others' cursors within the element around, which needs a `position`, and takes no clicks. */
-export function Cursors({ children, transform = translation, delay }: CursorsProps): ReactNode {
+export function Cursors<Data = unknown>({ children, transform = translation, delay }: CursorsProps<Data>): ReactNode {
   const room = useRoom();
   const elements = useRef(new Map<string, HTMLElement>());
   const userIds = useSelected(
@@ -70,7 +70,7 @@ export function useCursors(draw: (cursors: ShownCursor[]) => void, delay?: numbe
 interface PointerProps {
   readonly userId: string;
   readonly attach: (userId: string, element: HTMLElement | null) => void;
-  readonly children: (participant: Participant) => ReactNode;
+  readonly children: (participant: Participant<any>) => ReactNode;
 }
 
 const POINTER: CSSProperties = {
@@ -82,7 +82,7 @@ const POINTER: CSSProperties = {
 };
 
 function Pointer({ userId, attach, children }: PointerProps): ReactNode {
-  const participant = useOther(userId);
+  const participant = useOther<any>(userId);
   return (
     <div style={POINTER} aria-hidden ref={element => attach(userId, element)}>
       {participant && children(participant)}

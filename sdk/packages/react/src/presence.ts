@@ -8,21 +8,21 @@ import { useCallback, useMemo } from 'react';
 import { useRoom, useRoomOf } from './context.js';
 import { type IsEqual, identity, type Subscribe, shallowEqual, useSelected } from './selected.js';
 
-/** What one shows the others. Each `update` stays the same function as long as the room does. */
-export interface Presence {
+/** What one shows the others, `data` being what the program shows of each. Each `update` stays the same function as long as the room does. */
+export interface Presence<Data = unknown> {
   readonly cursor: { update(position: CursorPosition): void };
   readonly selection: { update(ranges: readonly SelectionRange[], color?: string): void };
   /** One line, at most 64 characters; null: none. */
   readonly status: { update(status: string | null): void };
   /** A JSON value; null: none. */
-  readonly data: { update(data: unknown): void };
+  readonly data: { update(data: Data | null): void };
 }
 
 /**
  * Shows the others what the user does, in the room around, or in the active room of `client`; does nothing as long as
  * there is none. Renders nothing again.
  */
-export function usePresence(client?: CollaborativeClient): Presence {
+export function usePresence<Data = unknown>(client?: CollaborativeClient): Presence<Data> {
   const room = useRoomOf(client);
   return useMemo(
     () => ({
@@ -37,15 +37,16 @@ export function usePresence(client?: CollaborativeClient): Presence {
 
 /**
  * The other participants, or what `selector` makes of them: rendered again when that is another value by `isEqual`. A
- * selector that makes a new list or object needs `shallowEqual`, or another comparison.
+ * selector that makes a new list or object needs `shallowEqual`, or another comparison. `Data` is what the program shows
+ * of each, as the type of the selector's argument says.
  */
-export function useOthers(): readonly Participant[];
-export function useOthers<Selected>(
-  selector: (others: readonly Participant[]) => Selected,
+export function useOthers<Data = unknown>(): readonly Participant<Data>[];
+export function useOthers<Selected, Data = unknown>(
+  selector: (others: readonly Participant<Data>[]) => Selected,
   isEqual?: IsEqual<Selected>,
 ): Selected;
 export function useOthers(
-  selector: (others: readonly Participant[]) => unknown = identity,
+  selector: (others: readonly Participant<any>[]) => unknown = identity,
   isEqual?: IsEqual<unknown>,
 ): unknown {
   const room = useRoom();
@@ -54,15 +55,15 @@ export function useOthers(
 }
 
 /** A participant, or what `selector` makes of them; undefined while they are not there. */
-export function useOther(userId: string): Participant | undefined;
-export function useOther<Selected>(
+export function useOther<Data = unknown>(userId: string): Participant<Data> | undefined;
+export function useOther<Selected, Data = unknown>(
   userId: string,
-  selector: (other: Participant) => Selected,
+  selector: (other: Participant<Data>) => Selected,
   isEqual?: IsEqual<Selected | undefined>,
 ): Selected | undefined;
 export function useOther(
   userId: string,
-  selector: (other: Participant) => unknown = identity,
+  selector: (other: Participant<any>) => unknown = identity,
   isEqual?: IsEqual<unknown>,
 ): unknown {
   const room = useRoom();
@@ -71,12 +72,12 @@ export function useOther(
 }
 
 /** Oneself, or what `selector` makes of that. */
-export function useSelf(): Participant | undefined;
-export function useSelf<Selected>(
-  selector: (self: Participant) => Selected,
+export function useSelf<Data = unknown>(): Participant<Data> | undefined;
+export function useSelf<Selected, Data = unknown>(
+  selector: (self: Participant<Data>) => Selected,
   isEqual?: IsEqual<Selected | undefined>,
 ): Selected | undefined;
-export function useSelf(selector: (self: Participant) => unknown = identity, isEqual?: IsEqual<unknown>): unknown {
+export function useSelf(selector: (self: Participant<any>) => unknown = identity, isEqual?: IsEqual<unknown>): unknown {
   const room = useRoom();
   const self = useCallback(() => room.self, [room]);
   return useSelected(useParticipants(room), self, present => present && selector(present), isEqual);

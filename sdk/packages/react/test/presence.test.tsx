@@ -1,5 +1,6 @@
 /** What the others show, and what one shows them; and that nothing else is rendered again for it. */
 
+import type { Participant } from '@fastcollab/client';
 import { act, screen, waitFor } from '@testing-library/react';
 import type { ReactNode } from 'react';
 import { expect, test } from 'vitest';
@@ -79,7 +80,8 @@ test('a selector renders its component again only if what it selects has changed
   const { Counted, ...renderings } = new Renderings();
   function Typing(): ReactNode {
     const typing = useOthers(
-      others => others.filter(({ data }) => (data as { typing?: boolean })?.typing).map(({ name }) => name),
+      (others: readonly Participant<{ typing?: boolean }>[]) =>
+        others.filter(({ data }) => data?.typing).map(({ name }) => name),
       shallowEqual,
     );
     return <p>typing: {typing.join()}</p>;
@@ -132,7 +134,7 @@ test('the own presence is shown at once, changed in part, and reaches the others
   }
   function Own(): ReactNode {
     const [presence, update] = useMyPresence<Mine>();
-    const own = useSelf(self => (self.data as Mine)?.color);
+    const own = useSelf((self: Participant<Mine>) => self.data?.color);
     return (
       <button type="button" onClick={() => update({ widget: 'chart' })}>
         {presence.color} {presence.widget ?? 'none'} {own}

@@ -2,8 +2,11 @@
 
 import type { SelectionRange, WireCursor, WireParticipant } from '../wire/messages.js';
 
-/** A user in a room, however many connections they have. */
-export interface Participant {
+/**
+ * A user in a room, however many connections they have. `Data` is what the program shows of each; the gateway hands on
+ * what other clients say, and does not look whether it is that.
+ */
+export interface Participant<Data = unknown> {
   readonly userId: string;
   /** The user's number in binary frames. */
   readonly numericId: number;
@@ -14,7 +17,7 @@ export interface Participant {
   readonly selection: Selection | null;
   readonly status: string | null;
   /** What the program shows of this user, a JSON value. */
-  readonly data: unknown;
+  readonly data: Data | undefined;
 }
 
 /** What somebody has selected, in terms of the document's content: it moves when that changes. */
@@ -34,7 +37,7 @@ export interface Cursor {
   readonly timestamp: number;
 }
 
-export function participantFromWire(entry: WireParticipant): Participant {
+export function participantFromWire(entry: WireParticipant): Participant<never> {
   const { userId, numericId, name, color, picture } = entry;
   return { userId, numericId, name, color, picture, selection: null, status: null, data: undefined };
 }

@@ -28,7 +28,7 @@ export interface CustomEvent<Data = unknown> {
   readonly userId: string;
 }
 
-export interface RoomEvents extends RosterEvents {
+export interface RoomEvents<Data = unknown> extends RosterEvents<Data> {
   /** `status` is another one. */
   status: Status;
   /** Somebody has sent an event. */
@@ -60,11 +60,11 @@ export interface RoomHost {
   rejoin(roomId: string): void;
 }
 
-export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
+export class Room<Content = any, Operation = any, Data = unknown> extends Emitter<RoomEvents<Data>> {
   readonly id: string;
   readonly #host: RoomHost;
   readonly #limits: Limits;
-  readonly #roster: Roster;
+  readonly #roster: Roster<Data>;
   readonly #journal: Journal | undefined;
   readonly #showing: Showing;
   #document: SharedDocument<Content, Operation> | undefined;
@@ -105,12 +105,12 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
   // Who is there, and what they show
 
   /** Everybody in the room, oneself included; the same array until it says something else. */
-  get participants(): readonly Participant[] {
+  get participants(): readonly Participant<Data>[] {
     return this.#roster.participants;
   }
 
   /** Oneself, as the gateway shows one to the others, or will when it is told. */
-  get self(): Participant | undefined {
+  get self(): Participant<Data> | undefined {
     return this.#roster.get(this.#host.userId);
   }
 
@@ -119,7 +119,7 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
     return this.#roster.cursors;
   }
 
-  participant(userId: string): Participant | undefined {
+  participant(userId: string): Participant<Data> | undefined {
     return this.#roster.get(userId);
   }
 
@@ -139,8 +139,9 @@ export class Room<Content = any, Operation = any> extends Emitter<RoomEvents> {
   }
 
   /** Shows a status, or data of the program's own; null removes it, and what is not given stays as it is. */
-  updatePresence(presence: OwnPresence): void {
-    this.#roster.showOwn({ ...presence, ...(presence.data === null && { data: undefined }) });
+  updatePresence(presence: OwnPresence<Data>): void {
+    const { data, ...others } = presence;
+    this.#roster.showOwn({ ...others, ...(data !== undefined && { data: data ?? undefined }) });
     this.#showing.presence(presence);
   }
 

@@ -3,49 +3,51 @@
 import type { SharedDocument } from '../document/shared.js';
 import { CURSOR, type FrameRecord } from '../wire/frames.js';
 import type { WireParticipant, WirePresence } from '../wire/messages.js';
-import { type Cursor, cursorFromWire, type Participant, participantFromWire, type Selection } from './participants.js';
+import { type Cursor, cursorFromWire, type Participant, participantFromWire } from './participants.js';
 import { movedAlong, Selections } from './selections.js';
 
 /** What a roster tells of. */
-export interface RosterEvents {
+export interface RosterEvents<Data = unknown> {
   /** Somebody came. */
-  userJoined: Participant;
+  userJoined: Participant<Data>;
   /** Somebody left. */
-  userLeft: Participant;
+  userLeft: Participant<Data>;
   /** Somebody's selection, status or data is another one. */
-  presence: Participant;
+  presence: Participant<Data>;
   /** `participants` is another list: somebody came or left, or shows something else than a cursor. */
-  participants: readonly Participant[];
+  participants: readonly Participant<Data>[];
   /** Somebody's cursor moved. */
   cursor: Cursor;
   /** A cursor is not shown any more; the value is the user's id. */
   cursorHidden: string;
 }
 
-type Emit = <Name extends keyof RosterEvents>(event: Name, value: RosterEvents[Name]) => void;
+type Emit<Data> = <Name extends keyof RosterEvents>(event: Name, value: RosterEvents<Data>[Name]) => void;
 
-export class Roster {
+type Shown<Data> = Pick<Participant<Data>, 'selection' | 'status' | 'data'>;
+
+export class Roster<Data = unknown> {
   readonly cursors: Map<string, Cursor> = new Map();
-  readonly #members: Map<string, Participant> = new Map();
+  readonly #members: Map<string, Participant<Data>> = new Map();
   readonly #userIds: Map<number, string> = new Map();
   readonly #selections: Selections;
   readonly #ownUserId: () => string;
-  readonly #emit: Emit;
-  #list: readonly Participant[] | undefined; // as it was last asked for
+  readonly #emit: Emit<Data>;
+  #list: readonly Participant<Data>[] | undefined; // as it was last asked for
 
-  constructor(ownUserId: () => string, emit: Emit) {
+  constructor(ownUserId: () => string, emit: Emit<Data>) {
     this.#ownUserId = ownUserId;
     this.#emit = emit;
     this.#selections = new Selections(ownUserId);
   }
 
   /** Everybody, oneself included; the same array until it says something else. */
-  get participants(): readonly Participant[] {
+  get participants(): readonly Participant<Data>[] {
     this.#list ??= [...this.#members.values()];
     return this.#list;
   }
 
-  get(userId: string): Participant | undefined {
+  get(userId: string): Participant<Data> | undefined {
     return this.#members.get(userId);
   }
 
@@ -80,9 +82,9 @@ export class Roster {
   update(userId: string, presence: WirePresence, timestamp: number, document: SharedDocument | undefined): void {
     if (presence.cursor) this.#showCursor(cursorFromWire(userId, presence.cursor, timestamp));
     else if (presence.cursor === null) this.#hideCursor(userId);
-    const change: { status?: string | null; data?: unknown; selection?: Selection | null } = {};
+    const change: { -readonly [Name in keyof Shown<Data>]?: Shown<Data>[Name] } = {};
     if ('status' in presence) change.status = presence.status ?? null;
-    if ('data' in presence) change.data = presence.data ?? undefined;
+    if ('data' in presence) change.data = (presence.data ?? undefined) as Data | undefined;
     if (presence.selection !== undefined && document) {
       const { selection } = presence;
       const shown = selection && { ranges: selection.ranges, color: selection.color };
@@ -108,7 +110,7 @@ export class Roster {
   }
 
   /** What the user shows, as the user sees it. */
-  showOwn(change: Partial<Pick<Participant, 'selection' | 'status' | 'data'>>): void {
+  showOwn(change: Partial<Shown<Data>>): void {
     this.#change(this.#ownUserId(), change);
   }
 
@@ -143,7 +145,7 @@ export class Roster {
     if (isNews) this.#emit('userJoined', participant);
   }
 
-  #change(userId: string, change: Partial<Participant>): void {
+  #change(userId: string, change: Partial<Shown<Data>>): void {
     const known = this.#members.get(userId);
     if (!known || !Object.keys(change).length) return;
     const participant = { ...known, ...change };
@@ -169,6 +171,6 @@ export class Roster {
 }
 
 /** What the gateway does not tell its own user. */
-function shownBy({ selection, status, data }: Participant): Partial<Participant> {
+function shownBy<Data>({ selection, status, data }: Participant<Data>): Shown<Data> {
   return { selection, status, data };
 }

@@ -25,9 +25,9 @@ export interface OwnSelection {
   readonly color: string;
 }
 
-export interface OwnPresence {
+export interface OwnPresence<Data = unknown> {
   readonly status?: string | null;
-  readonly data?: unknown;
+  readonly data?: Data | null;
 }
 
 /** How each kind is sent; false if that is not possible now. */
