@@ -55,7 +55,7 @@ export function useDocument<Content = any, Operation = any>(
  * operation on a `json1` document does not touch stays the same object, so that selecting a part of it needs no more.
  */
 export function useContent<Content = any>(): Content;
-export function useContent<Content, Selected>(
+export function useContent<Content = any, Selected = unknown>(
   selector: (content: Content) => Selected,
   isEqual?: IsEqual<Selected>,
 ): Selected;

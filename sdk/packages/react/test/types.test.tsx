@@ -67,6 +67,7 @@ function Avatars(): ReactNode {
   const room = useRoom<string, TextOperation, Shown>();
   expectTypeOf(room.self?.data).toEqualTypeOf<Shown | undefined>();
   expectTypeOf(useContent((text: string) => text.length)).toEqualTypeOf<number>();
+  expectTypeOf(useContent(board => board.title)).toBeAny();
   useEventListener<{ emoji: string }>('reaction', ({ data }) => expectTypeOf(data.emoji).toEqualTypeOf<string>());
   return <Cursors>{({ data }: Participant<Shown>) => <img alt="" src={data?.avatar} />}</Cursors>;
 }

@@ -8,8 +8,8 @@ export interface WebSocketLike {
   readonly bufferedAmount: number;
   readonly protocol: string;
   onopen: ((event: any) => void) | null;
-  onmessage: ((event: { data: any }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
+  onmessage: ((event: any) => void) | null; // with `data`
+  onclose: ((event: any) => void) | null; // with `code` and `reason`
   onerror: ((event: any) => void) | null;
   send(data: string | ArrayBuffer): void;
   close(code?: number, reason?: string): void;

@@ -4,7 +4,7 @@ import { inject, onTestFinished } from 'vitest';
 import { WebSocket } from 'ws';
 import { type ClientConfig, CollaborativeClient, type Emitter, type WebSocketConstructor } from '../../src/index.js';
 
-export const NodeWebSocket: WebSocketConstructor = WebSocket as unknown as WebSocketConstructor;
+export const NodeWebSocket: WebSocketConstructor = WebSocket;
 
 export type User = 'ada' | 'ben' | 'eve';
 

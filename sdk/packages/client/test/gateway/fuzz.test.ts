@@ -6,7 +6,7 @@
 
 import { expect, test } from 'vitest';
 import { WebSocket } from 'ws';
-import type { CollaborativeClient, Room, WebSocketConstructor } from '../../src/index.js';
+import type { CollaborativeClient, Room } from '../../src/index.js';
 import { insertOp, json1, moveOp, removeOp } from '../../src/ot/json1.js';
 import { richText } from '../../src/ot/rich-text.js';
 import { codePoints, text } from '../../src/ot/text.js';
@@ -63,7 +63,7 @@ async function person(user: User, id: string, type: DocumentType): Promise<Perso
     }
   }
   const client = await connected(user, {
-    WebSocket: Cuttable as unknown as WebSocketConstructor,
+    WebSocket: Cuttable,
     reconnect: { base: 5, cap: 20 },
     checksumEvery: 5,
     undo: { mergeInterval: 0 },

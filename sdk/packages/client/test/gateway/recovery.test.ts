@@ -24,7 +24,7 @@ function cuttable(): { WebSocket: WebSocketConstructor; cut(): void } {
       newest = this;
     }
   }
-  return { WebSocket: Cuttable as unknown as WebSocketConstructor, cut: () => newest?.terminate() };
+  return { WebSocket: Cuttable, cut: () => newest?.terminate() };
 }
 
 test('a connection that is cut off is made again, and the others do not notice (R7, S7)', async () => {

@@ -1,6 +1,7 @@
 /** The signatures of the protocol's specification, which the compiler holds the package to (`npm run lint`). */
 
 import { expect, expectTypeOf, test } from 'vitest';
+import type NodeWebSocket from 'ws';
 import {
   type ClientConfig,
   type ClientMessages,
@@ -12,6 +13,7 @@ import {
   type Room,
   type SelectionRange,
   type ServerMessages,
+  type WebSocketConstructor,
 } from '../../src/index.js';
 import { insert, type TextOperation, text } from '../../src/ot/text.js';
 
@@ -47,6 +49,11 @@ test('the client', () => {
   expectTypeOf<CollaborativeClient['joinRoom']>().toBeCallableWith('dashboard');
   expectTypeOf<CollaborativeClient['updateCursor']>().toBeCallableWith({ x: 1, y: 2 });
   expectTypeOf<CollaborativeClient['updateSelection']>().toBeCallableWith([{ anchor: 0, head: 3 }]);
+});
+
+test('the WebSockets of browsers and of the package ws will do', () => {
+  expectTypeOf<typeof globalThis.WebSocket>().toExtend<WebSocketConstructor>();
+  expectTypeOf<typeof NodeWebSocket>().toExtend<WebSocketConstructor>();
 });
 
 test('the metrics', () => {
