@@ -53,6 +53,14 @@ async def test_another_behind_the_same_address_may_not(told: Told) -> None:
     assert told.concerned == [(True, False)] * 3
 
 
+async def test_one_that_was_emptied_has_nothing(told: Told) -> None:
+    told.lapses.emptied(THERE)
+    assert (told.concerned, told.ages) == ([(False, True)], (False, True))
+    told.owners.clear()
+    told.lapses.emptied(THERE)
+    assert len(told.concerned) == 1
+
+
 async def test_who_has_slots_that_others_had_may_not_have_all(told: Told) -> None:
     told.lapses.moved({key_slot(THERE)})
     assert (told.concerned, told.ages) == ([(False, True)], (False, True))

@@ -13,6 +13,7 @@ from fastcollab.engines.redis.registry import RedisRegistry
 from fastcollab.engines.redis.revocations import RedisRevocations
 from fastcollab.engines.redis.rosters import RedisRosters
 from fastcollab.engines.redis.servers import Servers
+from fastcollab.engines.redis.witnesses import Witnesses
 from fastcollab.errors import ServiceUnavailable, StoreError
 
 
@@ -27,6 +28,7 @@ async def open_redis(config: EngineConfig) -> Engine:
     orders = RedisOrders(servers, incarnation)
     nodes = RedisNodes(servers, incarnation, config.lease, [registry.bury, rosters.bury])
     revocations = RedisRevocations(servers, orders)
+    witnesses = Witnesses(servers, config.lease / 3)
     bus = RedisBus(servers, config.channels)
     try:
         await orders.open()
@@ -34,12 +36,13 @@ async def open_redis(config: EngineConfig) -> Engine:
         await servers.close()
         raise StoreError(error.message) from error
     registry.open()
+    witnesses.open()
     documents = RedisDocuments(servers)
     return Engine(
         documents,
         registry,
         revocations,
-        (registry.close, rosters.close, revocations.close, orders.close, documents.close),
+        (witnesses.close, registry.close, rosters.close, revocations.close, orders.close, documents.close),
         ClusterPorts(nodes, rosters, orders, bus),
         servers.watch_calls,
         servers.give_up,

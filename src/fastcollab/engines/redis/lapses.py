@@ -7,7 +7,7 @@ entered there lately is entered again then, and what others have entered counts 
 time to do the same.
 
 Of a server that was emptied while it ran nothing of this can be seen. Scripts notice that by a key of their own that is
-missing (``scripts/_keeping.lua``).
+missing (``scripts/_keeping.lua``), and nodes by asking for one (:mod:`.witnesses`).
 """
 
 from __future__ import annotations
@@ -66,8 +66,12 @@ class Lapses:
         if identity:
             self._identities[address] = identity
         if known is not None and known != identity:
-            self._of_servers[address] = self._clock()
-            self._tell(lambda key: self._locate(key) == address)
+            self._lapsed(address)
+
+    def emptied(self, key: bytes) -> None:
+        """The server that has this key has lost all that it had."""
+        if (address := self._locate(key)) is not None:
+            self._lapsed(address)
 
     def moved(self, slots: Collection[int]) -> None:
         """Other servers have these slots."""
@@ -82,6 +86,10 @@ class Lapses:
     def removed(self) -> None:
         """What this node has entered may have been removed, as what a dead one has; nothing else is missing."""
         self._tell(lambda key: True)
+
+    def _lapsed(self, address: Address) -> None:
+        self._of_servers[address] = self._clock()
+        self._tell(lambda key: self._locate(key) == address)
 
     def _tell(self, concerns: Concerns) -> None:
         for told in tuple(self._watchers):

@@ -16,6 +16,7 @@ from fastcollab.engines.redis.registry import RedisRegistry
 from fastcollab.engines.redis.revocations import RedisRevocations
 from fastcollab.engines.redis.rosters import RedisRosters
 from fastcollab.engines.redis.servers import Servers
+from fastcollab.engines.redis.witnesses import Witnesses
 from fastcollab.errors import ServiceUnavailable
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class Node:
     nodes: RedisNodes
     orders: RedisOrders
     revocations: RedisRevocations
+    witnesses: Witnesses
 
 
 @asynccontextmanager
@@ -41,11 +43,14 @@ async def open_node(engine: EngineConfig, *, lease: float = 15.0, renewal: float
     orders = RedisOrders(servers, incarnation)
     nodes = RedisNodes(servers, incarnation, lease, [registry.bury, rosters.bury])
     revocations = RedisRevocations(servers, orders, skew=0)
+    witnesses = Witnesses(servers, lease / 3)
     await orders.open()
     registry.open()
+    witnesses.open()
     try:
-        yield Node(servers, incarnation, registry, rosters, nodes, orders, revocations)
+        yield Node(servers, incarnation, registry, rosters, nodes, orders, revocations, witnesses)
     finally:
+        await witnesses.close()
         await registry.close()
         await rosters.close()
         await revocations.close()
