@@ -6,7 +6,7 @@ A limit in *shadow mode* refuses nothing. So a team sees whom a new limit would 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from fastcollab.core.limits import SECOND, RateTable
@@ -63,23 +63,29 @@ class LimitGuard:
 
 
 class UserRates:
-    """How often each user may do what (L1), over all connections and across reconnects. Time in ns, monotonic."""
+    """How often each user may do what (L1), over all connections and across reconnects. Time in ns, monotonic.
 
-    def __init__(self, limits: LimitsInForce, guard: LimitGuard) -> None:
+    `spread` says through how many gateways a user is connected: each of them grants one share of the rates.
+    """
+
+    def __init__(
+        self, limits: LimitsInForce, guard: LimitGuard, spread: Callable[[str], int] = lambda _user: 1
+    ) -> None:
         self._operations = RateTable("operations", limits.operations, limits.burst, _USERS)
         self._messages = RateTable("messages", limits.messages, limits.burst, _USERS)
         self._guard = guard
+        self._spread = spread
 
     def take_operation(self, user: str, now: int) -> None:
         """Raises :class:`RateLimited` if the user may not submit an operation now."""
         try:
-            self._operations.take(user, now)
+            self._operations.take(user, now, self._spread(user))
         except RateLimited as error:
             self._guard.refuse("operations", error)
 
     def take_message(self, user: str, now: int) -> None:
         """Raises :class:`RateLimited` if the user may not send another message now."""
         try:
-            self._messages.take(user, now)
+            self._messages.take(user, now, self._spread(user))
         except RateLimited as error:
             self._guard.refuse("messages", error)

@@ -36,13 +36,15 @@ class TokenBucket:
         self._period = SECOND // rate
         self._tolerance = int(self._period * max(1.0, rate * burst))
 
-    def take(self, full_at: int, now: int) -> int:
-        """Takes one token from a bucket that will be full at `full_at`; returns when it will be full then.
+    def take(self, full_at: int, now: int, shares: int = 1) -> int:
+        """Takes one token from a bucket that will be full at `full_at`; returns when it will be full then. Of a bucket
+        that is one of so many `shares`, which make the rate together, each token is as dear as that many.
 
         Raises :class:`RateLimited` if there is none, with the time after which there will be one.
         """
-        full_at = max(full_at, now) + self._period
-        if (early := full_at - self._tolerance - now) > 0:
+        cost = self._period * shares
+        full_at = max(full_at, now) + cost
+        if (early := full_at - max(self._tolerance, cost) - now) > 0:
             raise RateLimited(
                 f"more than {self.rate} {self.name} per second",
                 limit=self.rate,
@@ -69,12 +71,12 @@ class RateTable:
     def __len__(self) -> int:
         return len(self._full_at)
 
-    def take(self, key: str, now: int) -> None:
-        """Takes a token from the bucket of `key`, or raises :class:`RateLimited`."""
+    def take(self, key: str, now: int, shares: int = 1) -> None:
+        """Takes a token from the bucket of `key`, one of so many shares, or raises :class:`RateLimited`."""
         table = self._full_at
         full_at = table.get(key, now)
         try:
-            table[key] = self._bucket.take(full_at, now)
+            table[key] = self._bucket.take(full_at, now, shares)
         finally:
             # Who asks in vain is not forgotten for it.
             if key in table:

@@ -75,6 +75,9 @@ class MemoryRegistry:
     async def leave(self, user_id: str, connection_id: str, room_id: str) -> None:
         self._connections.get(user_id, {}).get(connection_id, set()).discard(room_id)
 
+    def spread(self, user_id: str) -> int:
+        return 1
+
     def _free_number(self, user_id: str) -> int:
         number = preferred_number(user_id)
         while number in self._holders:

@@ -58,6 +58,12 @@ class ConnectionRegistry(Protocol):
         """Counts a connection out of a room. That it is not in there is no error."""
         ...
 
+    def spread(self, user_id: str) -> int:
+        """Through how many gateways the user is connected, this one included, as far as is known: at least 1. To be
+        asked with each message, so it answers at once, and may be behind by some seconds.
+        """
+        ...
+
 
 class Revocations(Protocol):
     """Which tokens were revoked before they expired (S12).

@@ -118,7 +118,7 @@ class Dispatcher:
         self.all_closed = asyncio.Event()
         self.all_closed.set()
         self._settings = settings
-        self._rates = UserRates(settings.limits, guard)
+        self._rates = UserRates(settings.limits, guard, lambda user: self.registry.spread(user))
         self._access = access
         self.default_document_type = default_document_type
         self._cork = cork

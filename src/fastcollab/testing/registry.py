@@ -91,6 +91,13 @@ class RegistryContract:
         assert len(refused) == 20 - _LIMIT
         assert len({outcome[1] for outcome in outcomes if isinstance(outcome, tuple)}) == 1
 
+    async def test_l1_who_is_connected_here_or_nowhere_is_through_one_gateway(
+        self, registry: ConnectionRegistry
+    ) -> None:
+        await connect(registry, "ada")
+        await connect(registry, "ada")
+        assert [registry.spread(user) for user in ("ada", "nobody")] == [1, 1]
+
     async def test_r3_a_user_may_be_in_so_many_rooms_and_no_more(self, registry: ConnectionRegistry) -> None:
         (first, _), (second, _), (other, _) = [await connect(registry, user) for user in ("ada", "ada", "bob")]
         await registry.enter("ada", first, "one", 2)

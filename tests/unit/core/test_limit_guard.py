@@ -23,6 +23,22 @@ def test_l1_a_user_has_rates_of_two_kinds() -> None:
     assert guard.counts() == {"operations": Excess(1, 0), "messages": Excess(1, 0)}
 
 
+def test_l1_of_who_is_connected_through_several_gateways_each_grants_its_share() -> None:
+    gateways = 4
+
+    def granted(rates: UserRates, user: str, now: int) -> int:
+        count = 0
+        with pytest.raises(RateLimited):
+            while True:
+                rates.take_operation(user, now)
+                count += 1
+        return count
+
+    each = [UserRates(LIMITS, LimitGuard(), lambda _user: gateways) for _ in range(gateways)]
+    assert sum(granted(rates, "ada", 0) for rates in each) == 60
+    assert sum(granted(rates, "ada", SECOND) for rates in each) == pytest.approx(30, abs=gateways)
+
+
 def test_l4_a_limit_in_shadow_mode_counts_and_does_not_refuse() -> None:
     guard = LimitGuard({"operations"})
     rates = UserRates(LIMITS, guard)

@@ -50,6 +50,15 @@ def test_l1_a_refused_message_costs_nothing() -> None:
     assert take(bucket, SECOND)
 
 
+def test_l1_one_of_more_shares_than_a_bucket_holds_still_holds_one() -> None:
+    bucket = TokenBucket("messages", 2, 1.0)
+    full_at = bucket.take(0, 0, shares=10)
+    with pytest.raises(RateLimited) as caught:
+        bucket.take(full_at, 4 * SECOND, shares=10)
+    assert caught.value.details["retryAfterMs"] == 1001
+    bucket.take(full_at, 5 * SECOND, shares=10)
+
+
 def test_a_pause_saves_up_no_more_than_a_burst() -> None:
     bucket = Bucket("messages", rate=5, burst=2.0)
     assert sum(take(bucket, 3600 * SECOND) for _ in range(100)) == 10

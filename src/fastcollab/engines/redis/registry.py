@@ -18,6 +18,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from math import inf
 
 import msgspec
 
@@ -48,6 +50,9 @@ _NUMBER_KEPT = 30 * 24 * 3600 * 1000
 #: After how many seconds the picture is declared anew, so that numbers of those who stay are kept.
 _RENEWAL = 24 * 3600.0
 
+#: For how long (s) it is not asked again through how many nodes a user is connected.
+_SPREAD_KEPT = 5.0
+
 #: Seconds after which a server that could not be reached is tried again, at first and at most.
 _PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -55,14 +60,19 @@ _PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _AT_ONCE = 64
 
 
+#: A connection as it is kept: the incarnation of its node, and its rooms.
+_connection = msgspec.json.Decoder(list[str])
+
+
 class _User:
     """One user's part of the picture.
 
     `open` has the rooms of each connection, `closed` when (monotonic) those whose end is owed can be taken up no more.
-    `callers` is how many calls there are that have a hold of this.
+    `callers` is how many calls there are that have a hold of this. `spread` is through how many nodes the user was
+    connected when that was `asked` last (monotonic).
     """
 
-    __slots__ = ("callers", "closed", "lock", "number", "open", "owed")
+    __slots__ = ("asked", "callers", "closed", "lock", "number", "open", "owed", "spread")
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -70,6 +80,8 @@ class _User:
         self.closed: dict[str, float] = {}
         self.owed = False
         self.callers = 0
+        self.spread = 1
+        self.asked = -inf
         self.lock = asyncio.Lock()
 
 
@@ -161,6 +173,16 @@ class RedisRegistry:
                 connections, *_ = self._keys(user_id)
                 user.open.get(connection_id, set()).discard(room_id)
                 await self._servers.run(_LEAVE, [connections], connection_id, room_id)
+
+    def spread(self, user_id: str) -> int:
+        if (user := self._users.get(user_id)) is None:
+            return 1
+        now = time.monotonic()
+        if now - user.asked > _SPREAD_KEPT:
+            user.asked = now
+            [connections] = self._servers.names.user(user_id, "connections")
+            self._servers.call(connections, "HVALS", connections).add_done_callback(partial(_found_spread, user))
+        return user.spread
 
     async def restore(self) -> None:
         """Has the server know all that this node has, whatever it knew; returns when that is so, however long that
@@ -298,6 +320,13 @@ class RedisRegistry:
         names = self._servers.names
         opened, closed, number = names.user(user_id, "connections", "closed", "number")
         return [opened, *names.beside_user(user_id, _index(incarnation or str(self._incarnation))), closed, number]
+
+
+def _found_spread(user: _User, found: asyncio.Future[list[bytes]]) -> None:
+    """Takes note of whose connections a user has, if that could be found out; else what was known counts."""
+    if not found.cancelled() and found.exception() is None:
+        incarnations = [_connection.decode(connection)[0] for connection in found.result()]
+        user.spread = max(1, len({*map(node_of, incarnations)}))
 
 
 def _index(incarnation: str) -> str:
