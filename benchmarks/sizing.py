@@ -2,11 +2,12 @@
 
 A thousand nodes do not fit on one machine, but what they cost is the sum of few things, each of which can be measured
 here: what Redis takes to publish a bundle and to deliver it to a node, what a node takes to publish and to hear one, a
-beat when so many nodes live, and a look at a room. How often each happens follows from how the nodes work together;
-`Demand` is that arithmetic. ``N`` nodes have ``R`` open rooms each, of which ``A`` are lively, and a room spans
-``SPAN`` nodes and is on one of ``C`` channels at random. So a node hears ``H = C (1 - (1 - 1/C)^R)`` channels, one on
-which it says something is heard by ``h = SPAN + (N - SPAN) H / C`` nodes, and at each flush, of which there are 60 a
-second at the most, it has something to say on ``C (1 - (1 - 1/C)^A)`` channels:
+beat when so many nodes live, a look at a room, an operation, and somebody who comes and goes. How often each happens
+follows from how the nodes work together; `Demand` is that arithmetic. ``N`` nodes have ``R`` open rooms each, of which
+``A`` are lively, and a room spans ``SPAN`` nodes and is on one of ``C`` channels at random. So a node hears
+``H = C (1 - (1 - 1/C)^R)`` channels, one on which it says something is heard by ``h = SPAN + (N - SPAN) H / C`` nodes,
+and at each flush, of which there are 60 a second at the most, it has something to say on ``C (1 - (1 - 1/C)^A)``
+channels:
 
 =========== ================================================= ======================
             a second                                          to
@@ -16,10 +17,12 @@ cursors     60 bundles for each node and channel with a       ``h`` nodes each
 probes      a bundle for each channel that is heard           ``h`` nodes each
 beats       three in a lease for each node                    one, with ``N`` names
 looks       one in 30 s for each room at a node               one, with the roster
+operations  ``O`` in the rooms of each node                   ``SPAN`` nodes
+visits      ``V`` at each node                                ``SPAN`` nodes
 =========== ================================================= ======================
 
-What is not in it: operations (their cost is that of their script and one bundle, and does not grow with ``N``), people
-who come and go, and the network.
+The last two do not grow with ``N``. An operation is one by itself, committed and told to a room of ten at two nodes; a
+visit is a connection that is made, joins such a room, leaves it, and ends. What is not in it: the network.
 """
 
 from __future__ import annotations
@@ -32,24 +35,26 @@ import socket
 import statistics
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
+import jwt
 import typer
 import uvloop
 from rich.console import Console
 from rich.table import Table
 from tests.redis_servers import RedisServer
 
-from benchmarks.cluster.contenders import run_gateways, start_redis
+from benchmarks.cluster.contenders import Cluster, Meter, Usage, run_gateways, start_redis
 from fastcollab._bundle import encode_bundle
 from fastcollab.bench.connect import close_politely, open_connections
 from fastcollab.bench.load import gateway_dial
 from fastcollab.bench.process import cpu_seconds
 from fastcollab.bench.server import Cores, Server, pinned
+from fastcollab.client import CollaborativeClient
 from fastcollab.config import EngineConfig
 from fastcollab.core.roster import Person
 from fastcollab.engines.redis.engine import open_redis
@@ -63,7 +68,9 @@ NODES = 10, 100, 1000
 ROOM = "load-0"
 MEMBERS = 10
 
-SHAPES = {"quiet": (100, 0), "usual": (100, 20), "busy": (500, 200)}
+#: Rooms, lively rooms, and a second operations and visits, of each node.
+SHAPES = {"quiet": (100, 0, 0.0, 0.1), "usual": (100, 20, 40.0, 1.0), "busy": (500, 200, 400.0, 10.0)}
+Shape = tuple[int, int, float, float]
 CLUSTERS = 10, 100, 1000
 CHANNELS = 16, 512, 16_384
 REDIS_CORES = 1, 20
@@ -73,6 +80,18 @@ MOST = 5_000
 FULL = 0.5
 LEASE, PERIOD, FLUSHES = 15.0, 30.0, 60.0
 SPAN = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What something takes: µs of processor time, of Redis and of all nodes that it concerns, commands, with those
+    within scripts, and bytes between them.
+    """
+
+    redis: float
+    nodes: float
+    commands: float
+    bytes: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +105,8 @@ class Costs:
     beat: dict[int, float]  # of Redis, by the number of nodes
     look_redis: float
     look_node: float
+    operation: Use
+    visit: Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +117,8 @@ class Demand:
     channels: int
     rooms: int
     lively: int
+    operations: float
+    visits: float
 
     @property
     def heard(self) -> float:
@@ -123,11 +146,20 @@ class Demand:
         beats = 3 * self.nodes / LEASE * beat_cost(costs, self.nodes)
         return (beats + self.nodes * self.rooms / PERIOD * costs.look_redis) / 1e6
 
+    def people_cores(self, costs: Costs) -> float:
+        """Of Redis, for operations and visits."""
+        return self.nodes * (self.operations * costs.operation.redis + self.visits * costs.visit.redis) / 1e6
+
+    def redis_cores(self, costs: Costs) -> float:
+        """In all."""
+        return self.bus_cores(costs) + self.kept_cores(costs) + self.people_cores(costs)
+
     def node_cores(self, costs: Costs) -> float:
-        """Of each node, for what it says, hears and looks at."""
+        """Of each node, for what it says, hears and looks at, and for its share of operations and visits."""
         says = self.published / self.nodes * costs.say
         hears = self.published * self.hearers / self.nodes * costs.hear
-        return (says + hears + self.rooms / PERIOD * costs.look_node) / 1e6
+        people = self.operations * costs.operation.nodes + self.visits * costs.visit.nodes
+        return (says + hears + self.rooms / PERIOD * costs.look_node + people) / 1e6
 
     def _occupied(self, rooms: int) -> float:
         return self.channels * (1 - (1 - 1 / self.channels) ** rooms)
@@ -262,6 +294,62 @@ async def keeping_costs(redis: RedisServer, pid: int) -> tuple[dict[int, float],
     return beats, *looked
 
 
+async def people_costs(cluster: Cluster) -> tuple[Use, Use]:
+    """For an operation, and for a visit, in a room of ten at two nodes."""
+    times, rest = 300, 2.0
+    assert cluster.secret is not None
+    secret = cluster.secret
+
+    def client(number: int) -> CollaborativeClient:
+        token = jwt.encode({"sub": str(number + 1), "exp": int(time.time()) + 3600}, secret, "HS256")
+        return CollaborativeClient(cluster.urls[number % len(cluster.urls)], token)
+
+    members = [client(number) for number in range(MEMBERS)]
+    for member in members:
+        await member.connect()
+    rooms = [await member.join_room(ROOM, "text") for member in members]
+
+    async def operations() -> None:
+        for number in range(times):
+            await rooms[number % 2].submit(["x"])
+
+    async def visits() -> None:
+        for number in range(times):
+            async with client(MEMBERS + number) as visitor:
+                await visitor.join_room(ROOM)
+                await visitor.leave_room(ROOM)
+
+    found = []
+    for work in (operations, visits):
+        meter = Meter(cluster)
+        with meter:
+            began = time.monotonic()
+            await work()
+            await asyncio.sleep(rest)  # What is done afterwards belongs to it.
+            seconds = time.monotonic() - began
+        used = meter.usage
+        with meter:
+            await asyncio.sleep(rest)
+        found.append(_use(used, meter.usage, seconds / rest, times))
+    for member in members:
+        await member.disconnect()
+    return found[0], found[1]
+
+
+def _use(used: Usage, idle: Usage, stretch: float, times: int) -> Use:
+    """Of one of so many, without what there would have been anyway, which was measured for a shorter time."""
+
+    def each(figure: Callable[[Usage], float]) -> float:
+        return (figure(used) - stretch * figure(idle)) / times
+
+    return Use(
+        each(lambda usage: usage.redis_cpu_seconds * 1e6),
+        each(lambda usage: usage.server_cpu_seconds * 1e6),
+        each(lambda usage: sum(usage.redis_commands.values())),
+        each(lambda usage: usage.redis_bytes_in + usage.redis_bytes_out),
+    )
+
+
 def measure() -> Costs:
     cores = Cores.available()
     with start_redis(cores.server) as redis, pinned(cores.generator):
@@ -270,21 +358,22 @@ def measure() -> Costs:
         few, many = (publishing_cost(redis, pid, hearers) for hearers in HEARERS)
         say = uvloop.run(saying_cost(redis))
         beats, look_redis, look_node = uvloop.run(keeping_costs(redis, pid))
+    with run_gateways("none", cores.server) as cluster, pinned(cores.generator):
+        people = uvloop.run(people_costs(cluster))
     deliver = (many - few) / (HEARERS[1] - HEARERS[0])
-    return Costs(few - deliver, deliver, say, hearing_cost(), beats, look_redis, look_node)
+    return Costs(few - deliver, deliver, say, hearing_cost(), beats, look_redis, look_node, *people)
 
 
 # --- telling ------------------------------------------------------------------------------------------------------
 
 
-def largest(costs: Costs, channels: int, rooms: int, lively: int, redis_cores: float) -> int:
+def largest(costs: Costs, channels: int, shape: Shape, redis_cores: float) -> int:
     """The most nodes with which neither Redis nor a node is full."""
     nodes = 1
     for step in (1000, 100, 10, 1):
         while True:
-            demand = Demand(nodes + step, channels, rooms, lively)
-            redis = demand.bus_cores(costs) + demand.kept_cores(costs)
-            if redis > redis_cores * FULL or demand.node_cores(costs) > FULL or nodes + step > MOST:
+            demand = Demand(nodes + step, channels, *shape)
+            if demand.redis_cores(costs) > redis_cores * FULL or demand.node_cores(costs) > FULL or nodes + step > MOST:
                 break
             nodes += step
     return nodes
@@ -300,17 +389,25 @@ def costs_table(costs: Costs) -> Table:
         table.add_row(f"Redis: a beat, {nodes} nodes", f"{cost:.0f}")
     table.add_row("Redis: a look at a room of 10", f"{costs.look_redis:.0f}")
     table.add_row("node: a look at a room of 10", f"{costs.look_node:.0f}")
+    for name, use in (("an operation", costs.operation), ("a visit", costs.visit)):
+        table.add_row(f"Redis: {name}, {use.commands:.1f} commands, {use.bytes:,.0f} bytes", f"{use.redis:.0f}")
+        table.add_row(f"two nodes together: {name}", f"{use.nodes:.0f}")
     return table
 
 
-def demand_table(costs: Costs, title: str, rooms: int, lively: int) -> Table:
-    table = Table(title=f"{title}: {rooms} rooms at each node, {lively} of them lively")
-    columns = ("nodes", "channels", "heard", "hearers", "published/s", "delivered/s", "bus", "beats, looks", "node")
+def demand_table(costs: Costs, name: str, shape: Shape) -> Table:
+    rooms, lively, operations, visits = shape
+    title = (
+        f"{name}: {rooms} rooms at each node, {lively} lively, {operations:g} operations and {visits:g} visits a second"
+    )
+    table = Table(title=title)
+    shares = ("bus", "beats, looks", "people", "node")
+    columns = ("nodes", "channels", "heard", "hearers", "published/s", "delivered/s", *shares)
     for column in columns:
         table.add_column(column, justify="right")
     for nodes in CLUSTERS:
         for channels in CHANNELS:
-            demand = Demand(nodes, channels, rooms, lively)
+            demand = Demand(nodes, channels, *shape)
             table.add_row(
                 f"{nodes:,}",
                 f"{channels:,}",
@@ -320,6 +417,7 @@ def demand_table(costs: Costs, title: str, rooms: int, lively: int) -> Table:
                 f"{demand.published * demand.hearers:,.0f}",
                 f"{demand.bus_cores(costs):,.2f}",
                 f"{demand.kept_cores(costs):,.2f}",
+                f"{demand.people_cores(costs):,.2f}",
                 f"{demand.node_cores(costs):.0%}",
             )
     return table
@@ -331,8 +429,8 @@ def limits_table(costs: Costs) -> Table:
     for channels in CHANNELS:
         for cores in REDIS_CORES:
             table.add_column(f"{channels:,} channels, {cores} Redis", justify="right")
-    for name, (rooms, lively) in SHAPES.items():
-        each = [largest(costs, channels, rooms, lively, cores) for channels in CHANNELS for cores in REDIS_CORES]
+    for name, shape in SHAPES.items():
+        each = [largest(costs, channels, shape, cores) for channels in CHANNELS for cores in REDIS_CORES]
         table.add_row(name, *(f"{nodes:,}" + "+" * (nodes >= MOST) for nodes in each))
     return table
 
@@ -352,10 +450,12 @@ def main(
         RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
     else:
         told = json.loads(RESULTS.read_text())["costs"]
-        costs = Costs(**{**told, "beat": {int(nodes): cost for nodes, cost in told["beat"].items()}})
+        beat = {int(nodes): cost for nodes, cost in told["beat"].items()}
+        uses = {name: Use(**told[name]) for name in ("operation", "visit")}
+        costs = Costs(**{**told, "beat": beat, **uses})
     console.print(costs_table(costs))
-    for name, (rooms, lively) in SHAPES.items():
-        console.print(demand_table(costs, name, rooms, lively))
+    for name, shape in SHAPES.items():
+        console.print(demand_table(costs, name, shape))
     console.print(limits_table(costs))
 
 
@@ -366,7 +466,16 @@ def median_of(found: list[Costs]) -> Costs:
         for name in ("publish", "deliver", "say", "hear", "look_redis", "look_node")
     }
     beat = {nodes: statistics.median(costs.beat[nodes] for costs in found) for nodes in NODES}
-    return Costs(**single, beat=beat)
+    return Costs(
+        **single,
+        beat=beat,
+        operation=_median_use([costs.operation for costs in found]),
+        visit=_median_use([costs.visit for costs in found]),
+    )
+
+
+def _median_use(found: list[Use]) -> Use:
+    return Use(*(statistics.median(getattr(use, each.name) for use in found) for each in fields(Use)))
 
 
 if __name__ == "__main__":
