@@ -15,6 +15,10 @@ that still has something to write, the last position of a user as well.
 Socket.IO has no documents: its servers pass the same operations on and acknowledge them. Nothing orders, transforms or
 stores them, so its figures are those of the transport alone, and no two copies would be the same.
 
+*Workers*: one process against two of ``serve --workers``, on the same Valkey, with the same fan-out and the same
+editors. They are on all cores, one of which the generator has too. So on a machine with two cores what counts is the
+time that each delivery takes, and not how many there are a second.
+
 The tables go to the standard output, and everything measured to ``benchmarks/results/cluster.json``.
 """
 
@@ -34,7 +38,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.cluster.contenders import CONTENDERS, GATEWAYS, PEERS, Cluster, Meter, Usage
+from benchmarks.cluster.contenders import CONTENDERS, GATEWAYS, PEERS, Cluster, Meter, Usage, run_workers
 from benchmarks.documents.fleet import Report as OperationsReport
 from benchmarks.documents.fleet import Work, run
 from fastcollab.bench.load import LoadOptions, run_load
@@ -48,6 +52,9 @@ FANOUT_HZ = [1.0, 10.0]
 #: What servers send to Redis while they are driven.
 SENT = ("evalsha", "eval", "spublish", "waitaof", "xread")
 DOCUMENTS = {"1 document, 10 clients": (1, 10), "100 documents, 2 clients each": (100, 2)}
+WORKERS = 1, 2
+WORKERS_HZ = [10.0, 30.0]
+WORKERS_DOCUMENTS = 100, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +170,21 @@ def measure_operations(rounds: int, seconds: float) -> dict[str, list[Run]]:
     return runs
 
 
+def measure_workers(rounds: int, seconds: float) -> dict[str, list[Run]]:
+    runs: dict[str, list[Run]] = {}
+    for _ in range(rounds):
+        for count in WORKERS:
+            workers = f"{count} worker{'s' * (count > 1)}"
+            for hz in WORKERS_HZ:
+                with run_workers(count) as cluster:
+                    found = drive_cursors(cluster, *FANOUT, hz, seconds, cluster.urls)
+                runs.setdefault(f"cursors at {hz:g} Hz, {workers}", []).append(found)
+            with run_workers(count) as cluster:
+                found = drive_editors(cluster, Work(*WORKERS_DOCUMENTS), seconds)
+            runs.setdefault(f"operations, {workers}", []).append(found)
+    return dict(sorted(runs.items()))
+
+
 def latency_table(runs: Runs) -> Table:
     table = Table(title=f"Latency of cursors at {LATENCY_HZ:g} Hz, ms")
     for column in ("", "within p50", "within p99", "across p50", "across p99"):
@@ -208,7 +230,7 @@ def usage_table(title: str, unit: str, runs: Runs) -> Table:
 
 
 def main(
-    only: Annotated[str, typer.Option(help="Only `latency`, `fanout` or `operations`.")] = "",
+    only: Annotated[str, typer.Option(help="Only `latency`, `fanout`, `operations` or `workers`.")] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Runs of each server.")] = 5,
     seconds: Annotated[float, typer.Option(help="Measured time of one run.")] = 3.0,
 ) -> None:
@@ -219,6 +241,7 @@ def main(
         "latency": measure_latency,
         "fanout": measure_fanout,
         "operations": measure_operations,
+        "workers": measure_workers,
     }
     if only and only not in parts:
         raise typer.BadParameter(f"there is no part {only}")
@@ -226,6 +249,7 @@ def main(
         "latency": latency_table,
         "fanout": lambda runs: usage_table("100 rooms of 10, for each delivered cursor", "cursors", runs),
         "operations": lambda runs: usage_table("Operations at full speed, for each", "operations", runs),
+        "workers": lambda runs: usage_table("Workers: 100 rooms of 10, and 100 documents", "done", runs),
     }
     results: dict[str, dict[str, list[Run]]] = {}
     for name, measure in parts.items():

@@ -61,6 +61,24 @@ def run_gateways(durability: str, core: int | None) -> Iterator[Cluster]:
 
 
 @contextmanager
+def run_workers(count: int) -> Iterator[Cluster]:
+    """``serve --workers`` and a Valkey, on whichever cores there are."""
+    secret = secrets.token_hex(32)
+    with ExitStack() as cleanup:
+        redis = cleanup.enter_context(start_redis(None))
+        config = {
+            **UNLIMITED,
+            "auth": {"secret": secret},
+            "engine": {"url": redis.url},
+            "server": {"host": "127.0.0.1", "port": 0, "workers": count},
+        }
+        server = cleanup.enter_context(gateway(config))
+        assert server.pid is not None
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        yield Cluster([server.url], [server.pid, *map(int, children)], redis, GatewayEditor, secret=secret)
+
+
+@contextmanager
 def run_socketio(core: int | None) -> Iterator[Cluster]:
     with ExitStack() as cleanup:
         redis = cleanup.enter_context(start_redis(core))
