@@ -53,6 +53,8 @@ async def test_lists_are_of_all_workers(make_token: MakeToken) -> None:
 
         going_on = await api.get("/activity")
         assert going_on["node"]["connections"] == len(ids)
+        assert {node["node"] for node in going_on["workers"]} == {node["node"] for node in nodes}
+        assert {connection["node"] for connection in going_on["connections"]} == {node["node"] for node in nodes}
         assert [(room["roomId"], room["connections"]) for room in going_on["rooms"]] == [("plans", len(ids))]
         assert {connection["connectionId"] for connection in going_on["connections"]} <= set(ids)
 

@@ -19,7 +19,8 @@ from rich.text import Text
 
 from fastcollab.core.concern import Concern
 from fastcollab.logs import printable
-from fastcollab.top.scene import Scene, SeenConnection, SeenLatency, SeenNode, short_name
+from fastcollab.server.admin.activity_forms import WatchedConnection
+from fastcollab.top.scene import Scene, SeenLatency, SeenNode, short_name
 from fastcollab.top.view import PANES, Pane, View
 
 GOOD, UNEASY, BAD, FAINT = "green", "yellow", "bold red", "dim"
@@ -187,30 +188,28 @@ def _rooms(scene: Scene, view: View, width: int, height: int | None) -> Table:
 
 
 def _connections(scene: Scene, view: View, width: int, height: int | None) -> Table:
+    are_at_several = len({connection.node for connection in scene.connections}) > 1
     columns = (
-        Column("CONNECTION", lambda seen: _user(seen), grows=True, left=True),
+        Column("CONNECTION", _user, grows=True, left=True),
         Column("concern", _concern, left=True),
-        Column("node", lambda seen: shown(short_name(seen.node)), 0 if scene.asked > 1 else 1_000, left=True),
-        Column(
-            "address", lambda seen: shown(seen.connection.address), 60 if scene.asked == 1 else 90, most=15, left=True
-        ),
-        Column("id", lambda seen: shown(seen.connection.connection_id), 180, left=True),
-        Column("rooms", lambda seen: shown(", ".join(seen.connection.rooms)), 140, most=24, left=True),
-        Column("msg/s", lambda seen: short(seen.connection.metrics.message_rate), 100),
-        Column("in/s", lambda seen: f"{short(seen.connection.metrics.bandwidth.inbound)}B", 100),
-        Column("out/s", lambda seen: f"{short(seen.connection.metrics.bandwidth.outbound)}B"),
-        Column("trip", lambda seen: _milliseconds(seen.connection.metrics.latency)),
-        Column("errors/min", lambda seen: short(seen.connection.metrics.error_rate), 120),
-        Column("waiting", lambda seen: f"{short(seen.connection.waiting)}B" if seen.connection.waiting else ""),
-        Column("behind", lambda seen: f"{seen.connection.behind:.0f} s" if seen.connection.behind >= 1 else "", 100),
-        Column("skipped", lambda seen: short(seen.connection.skipped) if seen.connection.skipped else "", 100),
+        Column("node", lambda seen: shown(short_name(seen.node)), 0 if are_at_several else 1_000, left=True),
+        Column("address", lambda seen: shown(seen.address), 90 if are_at_several else 60, most=15, left=True),
+        Column("id", lambda seen: shown(seen.connection_id), 180, left=True),
+        Column("rooms", lambda seen: shown(", ".join(seen.rooms)), 140, most=24, left=True),
+        Column("msg/s", lambda seen: short(seen.metrics.message_rate), 100),
+        Column("in/s", lambda seen: f"{short(seen.metrics.bandwidth.inbound)}B", 100),
+        Column("out/s", lambda seen: f"{short(seen.metrics.bandwidth.outbound)}B"),
+        Column("trip", lambda seen: _milliseconds(seen.metrics.latency)),
+        Column("errors/min", lambda seen: short(seen.metrics.error_rate), 120),
+        Column("waiting", lambda seen: f"{short(seen.waiting)}B" if seen.waiting else ""),
+        Column("behind", lambda seen: f"{seen.behind:.0f} s" if seen.behind >= 1 else "", 100),
+        Column("skipped", lambda seen: short(seen.skipped) if seen.skipped else "", 100),
         Column("refused", _refused, most=26, left=True),
     )
     return _table(columns, _sorted(scene.connections, view, Pane.CONNECTIONS), width, height)
 
 
-def _user(seen: SeenConnection) -> Text:
-    connection = seen.connection
+def _user(connection: WatchedConnection) -> Text:
     if not connection.user_id:
         return Text("no token yet", FAINT)
     text = Text(shown(connection.user_id))
@@ -219,13 +218,13 @@ def _user(seen: SeenConnection) -> Text:
     return text
 
 
-def _concern(seen: SeenConnection) -> Cell:
-    concern = seen.connection.concern
+def _concern(connection: WatchedConnection) -> Cell:
+    concern = connection.concern
     return Text(concern.value, _CONCERNS[concern]) if concern else ""
 
 
-def _refused(seen: SeenConnection) -> str:
-    return ", ".join(f"{shown(limit)} {short(count)}" for limit, count in seen.connection.refusals.items())
+def _refused(connection: WatchedConnection) -> str:
+    return ", ".join(f"{shown(limit)} {short(count)}" for limit, count in connection.refusals.items())
 
 
 def _latencies(scene: Scene, view: View, width: int, height: int | None) -> Table:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fastcollab.ports import NodeInfo, NodeLoad
-from fastcollab.server.admin.activity import BusyRoom, Latency, WatchedConnection
+from fastcollab.server.admin.activity_forms import BusyRoom, Latency, WatchedConnection
 from fastcollab.top.source import Answer, Unanswered
 
 #: Of how many looks trends are.
@@ -39,11 +39,6 @@ class SeenRoom(NamedTuple):
     room: BusyRoom
 
 
-class SeenConnection(NamedTuple):
-    node: str
-    connection: WatchedConnection
-
-
 class SeenLatency(NamedTuple):
     node: str
     name: str
@@ -59,7 +54,7 @@ class Scene:
     troubles: Sequence[str] = ()
     asked: int = 0
     rooms: Sequence[SeenRoom] = ()
-    connections: Sequence[SeenConnection] = ()
+    connections: Sequence[WatchedConnection] = ()
     latencies: Sequence[SeenLatency] = ()
     errors: Mapping[str, float] = field(default_factory=dict)
     refusals: Mapping[str, float] = field(default_factory=dict)
@@ -68,11 +63,12 @@ class Scene:
     def faults(self) -> list[str]:
         """What is wrong with nodes, and with asking them."""
         of_nodes = [f"{short_name(each.info.node)}: {fault}" for each in self.nodes for fault in each.info.faults]
-        return [*self.troubles, *(each.trouble for each in self.nodes if each.trouble), *of_nodes]
+        gone = dict.fromkeys(each.trouble for each in self.nodes if each.trouble)
+        return [*self.troubles, *gone, *of_nodes]
 
     @property
     def of_concern(self) -> int:
-        return sum(bool(each.connection.concern) for each in self.connections)
+        return sum(bool(each.concern) for each in self.connections)
 
 
 def short_name(node: str) -> str:
@@ -98,7 +94,7 @@ class Album:
             [f"{error}; trying again" for url, error in failures.items() if url not in self._answers],
             len(fresh),
             [SeenRoom(each.activity.node.node, room) for each in fresh for room in each.activity.rooms],
-            [SeenConnection(each.activity.node.node, one) for each in fresh for one in each.activity.connections],
+            [connection for each in fresh for connection in each.activity.connections],
             [
                 SeenLatency(each.activity.node.node, name, latency)
                 for each in fresh
@@ -111,14 +107,13 @@ class Album:
         return scene
 
     def _nodes(self, fresh: Sequence[Answer], failures: Mapping[str, Unanswered]) -> Iterable[SeenNode]:
-        seen: dict[str, SeenNode] = {each.activity.node.node: SeenNode(each.activity.node) for each in fresh}
+        seen = {info.node: SeenNode(info) for each in fresh for info in each.own}
         for answer in fresh:
             for info in answer.nodes.nodes:
                 seen.setdefault(info.node, SeenNode(info))
         for url, error in failures.items():
-            if url in self._answers:
-                info = self._answers[url].activity.node
-                # That others still tell of it does not mean that it is well.
+            # That others still tell of it does not mean that it is well.
+            for info in self._answers[url].own if url in self._answers else ():
                 seen[info.node] = SeenNode(info, f"{error}; trying again")
         return seen.values()
 

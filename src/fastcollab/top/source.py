@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -11,8 +12,9 @@ import msgspec
 
 from fastcollab._system import reason
 from fastcollab.errors import FastcollabError
+from fastcollab.ports import NodeInfo
 from fastcollab.server.admin import PREFIX
-from fastcollab.server.admin.activity import ActivityFound
+from fastcollab.server.admin.activity_forms import ActivityFound
 from fastcollab.server.admin.nodes import NodeList
 
 Shape = TypeVar("Shape")
@@ -32,10 +34,15 @@ class Unanswered(FastcollabError):
 
 
 class Answer(NamedTuple):
-    """What goes on at a node, and which others there are."""
+    """What goes on at a gateway, and which nodes there are."""
 
     activity: ActivityFound
     nodes: NodeList
+
+    @property
+    def own(self) -> Sequence[NodeInfo]:
+        """The gateway's own nodes: itself, or its workers."""
+        return self.activity.workers or [self.activity.node]
 
 
 class Source:

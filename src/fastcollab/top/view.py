@@ -32,7 +32,7 @@ ORDERS: Mapping[Pane, Sequence[Order]] = {
     ),
     Pane.ROOMS: (
         # By what their members are sent.
-        ("sent", lambda seen: -seen.room.deliveries - seen.room.operations * seen.room.connections),
+        ("sent", lambda seen: -seen.room.sent),
         ("cursors", lambda seen: -seen.room.cursors),
         ("operations", lambda seen: -seen.room.operations),
         ("people", lambda seen: -seen.room.participants),
@@ -40,12 +40,12 @@ ORDERS: Mapping[Pane, Sequence[Order]] = {
     ),
     Pane.CONNECTIONS: (
         # As each node has told them: the worst first.
-        ("concern", lambda seen: not seen.connection.concern),
-        ("bytes out", lambda seen: -seen.connection.metrics.bandwidth.outbound),
-        ("waiting", lambda seen: -seen.connection.waiting),
-        ("round trip", lambda seen: -(seen.connection.metrics.latency or 0)),
-        ("refused", lambda seen: -sum(seen.connection.refusals.values())),
-        ("user", lambda seen: seen.connection.user_id or ""),
+        ("concern", lambda seen: not seen.concern),
+        ("bytes out", lambda seen: -seen.metrics.bandwidth.outbound),
+        ("waiting", lambda seen: -seen.waiting),
+        ("round trip", lambda seen: -(seen.metrics.latency or 0)),
+        ("refused", lambda seen: -sum(seen.refusals.values())),
+        ("user", lambda seen: seen.user_id or ""),
     ),
     Pane.LATENCIES: (
         ("name", lambda seen: (seen.name, seen.node)),

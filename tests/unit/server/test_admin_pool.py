@@ -69,7 +69,7 @@ def room(name: str, connections: int, deliveries: float) -> dict[str, Any]:
 def watched(name: str, **others: str) -> dict[str, Any]:
     rates = {"latency": None, "messageRate": 0, "errorRate": 0, "reconnections": 0}
     metrics = {**rates, "bandwidth": {"inbound": 0, "outbound": 0}}
-    shown = {"connectionId": name, "address": "::1", "rooms": [], "metrics": metrics, "refusals": {}}
+    shown = {"connectionId": name, "node": "n1", "address": "::1", "rooms": [], "metrics": metrics, "refusals": {}}
     return {**shown, "waiting": 0, "behind": 0.0, "skipped": 0, **others}
 
 
@@ -130,6 +130,7 @@ def test_what_goes_on_at_many_is_told_as_of_one() -> None:
         "faults": ["slow"],
         "load": {**QUIET["node"]["load"], "cpu": 1.0, "deliveries": 300.0, "memory": 30, "fanoutP99": 4.0},
     }
+    assert found["workers"] == [QUIET["node"], BUSY["node"]]
     assert (found["uptime"], found["slow"], found["throttled"]) == (90.0, 3, 1)
     assert (found["errors"], found["refusals"]) == ({"1001": 1.0, "3001": 5.0}, {"messages": 2.0})
     assert found["latencies"]["fanout"] == {"rate": 30.0, "p50": 2.0, "p99": 5.0}

@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from fastcollab.core.concern import Concern
 from fastcollab.ports import NodeInfo, NodeLoad
-from fastcollab.server.admin.activity import ActivityFound, BusyRoom, Latency, WatchedConnection
+from fastcollab.server.admin.activity_forms import ActivityFound, BusyRoom, Latency, WatchedConnection
 from fastcollab.server.admin.nodes import NodeList
 from fastcollab.server.connection_metrics import Bandwidth, ConnectionMetrics
 from fastcollab.top.source import Answer
@@ -43,9 +43,11 @@ def connection(
     refusals: Mapping[str, int] | None = None,
     out: float = 21_000,
     rooms: Sequence[str] = ("board-1",),
+    node: str = "a" * 32,
 ) -> WatchedConnection:
     return WatchedConnection(
         f"id-of-{user}"[:36],
+        node,
         "203.0.113.77",
         rooms,
         ConnectionMetrics(12.3, 61, 0, 0, Bandwidth(1500, out)),

@@ -5,8 +5,10 @@ from __future__ import annotations
 from tests.unit.top.scenes import answer, connection, node, room
 
 from fastcollab.core.concern import Concern
+from fastcollab.server.admin.activity_pooling import as_one
+from fastcollab.server.admin.nodes import NodeList
 from fastcollab.top.scene import Album
-from fastcollab.top.source import Unanswered
+from fastcollab.top.source import Answer, Unanswered
 
 A, B, C = "a" * 32, "b" * 32, "c" * 32
 
@@ -35,6 +37,18 @@ def test_one_that_goes_away_is_shown_as_it_was_and_comes_back() -> None:
     assert scene.faults == ["http://b cannot be reached: Connection refused; trying again"]
     assert "of-b" not in [each.room.room_id for each in scene.rooms], "what it told of rooms is over"
     assert album.take(both, 2.0).faults == []
+
+
+def test_workers_are_nodes_of_their_own() -> None:
+    """They answer as one, and say what each has; and they are gone together."""
+    album = Album()
+    told = as_one(None, [answer(node(A, connections=3)).activity, answer(node(B, connections=4)).activity])
+    together = Answer(told, NodeList([node(A), node(B), node(C)]))
+    scene = album.take({"http://a": together}, 0.0)
+    assert {each.info.node: each.info.connections for each in scene.nodes} == {A: 3, B: 4, C: 1204}
+    scene = album.take({"http://a": Unanswered("http://a", "is not there")}, 1.0)
+    assert [each.info.node for each in scene.nodes] == [A, B]
+    assert len(scene.faults) == 1
 
 
 def test_one_that_has_never_answered_is_told() -> None:
