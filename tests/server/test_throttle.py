@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from tests.server.raw_client import PING, PONG, TEXT, Frame, frame
 from tests.server.spec_client import envelope
 
 from fastcollab.ports import LoadedDocument
+from fastcollab.server._listener import Connection
 
 
 def text(kind: str, payload: dict[str, Any]) -> bytes:
@@ -47,6 +49,17 @@ async def test_who_is_held_back_is_not_silent_K1_L3(start_gateway: StartGateway,
     while (received := await eve.receive()) != Frame(PONG, b"last"):
         assert received is not None
         assert received.opcode in (PING, TEXT), received
+
+
+async def test_who_is_held_back_and_ends_is_let_go_L3(start_gateway: StartGateway, clients: Clients) -> None:
+    gateway: Any = await start_gateway(SLOW)
+    eve = await clients.raw(gateway, "eve")
+    eve.send(text("ping", {"timestamp": 1, "": "x" * 900_000}))  # 439 tokens: more than three seconds
+    (connection,) = gateway._dispatcher.connections.values()
+    await _until(lambda held=connection: held.silent_since > held.last_heard + 200_000_000, 2)
+    connection.abort()
+    del connection
+    await _until(lambda: not any(isinstance(each, Connection) for each in gc.get_objects()), 2)
 
 
 @pytest.mark.parametrize("load_time", [0.3, 2.0])

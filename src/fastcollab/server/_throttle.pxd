@@ -8,9 +8,9 @@ cdef class Throttle(Task):
         Pump pump
         double rate                  # tokens per ns
         readonly double capacity
-        list waiting                 # of connections that are not read
+        dict waiting                 # connections that are not read, with when they will be (ns)
 
     cdef double filled(self, double tokens, int64_t elapsed) noexcept
     cdef int64_t enough_at(self, double tokens, int64_t now) noexcept
-    cdef int let_go(self, object connection) except -1
     cdef int hold(self, object connection, double tokens, int64_t now) except -1
+    cdef int let_go(self, object connection) except -1

@@ -25,7 +25,7 @@ cdef class Throttle(Task):
         self.pump = pump
         self.rate = rate / SECOND
         self.capacity = rate * burst
-        self.waiting = []
+        self.waiting = {}
 
     cdef double filled(self, double tokens, int64_t elapsed) noexcept:
         """A connection's tokens, `elapsed` ns after it had so many."""
@@ -38,28 +38,28 @@ cdef class Throttle(Task):
     cdef int hold(self, object connection, double tokens, int64_t now) except -1:
         """Has the connection be read again (by `connection.unthrottle`) when there are tokens enough."""
         cdef int64_t due = self.enough_at(tokens, now)
-        self.waiting.append((due, connection))
+        self.waiting[connection] = due
         self.pump.meter.throttled += 1
         self.pump.schedule(self, due)
         return 0
 
     cdef int let_go(self, object connection) except -1:
         """The connection has ended: nothing waits for its tokens any more."""
-        self.waiting = [(due, each) for due, each in self.waiting if each is not connection]
+        self.waiting.pop(connection, None)
         return 0
 
     cdef int64_t run(self, int64_t now) except -2:
         cdef int64_t next_due = -1
         cdef int64_t due
-        cdef list waiting = self.waiting
-        self.waiting = []
-        for due, connection in waiting:
+        cdef dict waiting = self.waiting
+        self.waiting = {}
+        for connection, due in waiting.items():
             if due <= now:
                 # What was read with the frame that was one too many has been paid for since.
                 due = connection.unthrottle(now)
                 if due <= now:
                     continue
-            self.waiting.append((due, connection))
+            self.waiting[connection] = due
             if next_due < 0 or due < next_due:
                 next_due = due
         return next_due
