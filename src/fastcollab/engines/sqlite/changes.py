@@ -108,12 +108,13 @@ def _new_oldest(connection: sqlite3.Connection, head: Head, retention: Retention
     near = min(wanted, head.oldest + _TRIMMED_AT_ONCE)
     (oldest,) = connection.execute(
         """
-        SELECT ifnull(
-            (SELECT max(version) FROM snapshots WHERE document = ?1 AND version > ?2 AND version <= ?3),
-            ifnull((SELECT min(version) FROM snapshots WHERE document = ?1 AND version > ?2 AND version <= ?4), ?2)
+        SELECT coalesce(
+            (SELECT max(version) FROM snapshots WHERE document = :number AND version > :oldest AND version <= :near),
+            (SELECT min(version) FROM snapshots WHERE document = :number AND version > :oldest AND version <= :wanted),
+            :oldest
         )
         """,
-        (head.number, head.oldest, near, wanted),
+        {"number": head.number, "oldest": head.oldest, "near": near, "wanted": wanted},
     ).fetchone()
     assert isinstance(oldest, int)
     return oldest
@@ -202,11 +203,11 @@ def _forget_results(connection: sqlite3.Connection, number: int, oldest: int, ho
         return
     connection.execute(
         """
-        DELETE FROM results WHERE document = ?1 AND author IN (
-            SELECT value FROM segments, json_each('[' || authors || ']') WHERE document = ?1 AND block <= ?2
+        DELETE FROM results WHERE document = :document AND author IN (
+            SELECT value FROM segments, json_each('[' || authors || ']') WHERE document = :document AND block <= :last
         )
         """,
-        (number, last),
+        {"document": number, "last": last},
     )
     connection.execute("DELETE FROM segments WHERE document = ? AND block <= ?", (number, last))
 

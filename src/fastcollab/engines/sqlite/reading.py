@@ -134,12 +134,12 @@ def results(connection: sqlite3.Connection, room_id: str, epoch: str, authors: S
     asked = {author_key(author): author for author in authors}
     rows = connection.execute(
         """
-        WITH asked AS MATERIALIZED (SELECT value AS author FROM json_each(?2))
-        SELECT author, version FROM results WHERE document = ?1 AND author IN asked
+        WITH asked AS MATERIALIZED (SELECT value AS author FROM json_each(:authors))
+        SELECT author, version FROM results WHERE document = :document AND author IN asked
         UNION ALL
-        SELECT author, version FROM recent WHERE document = ?1 AND author IN asked
+        SELECT author, version FROM recent WHERE document = :document AND author IN asked
         """,
-        (head.number, orjson.dumps(list(asked)).decode()),
+        {"document": head.number, "authors": orjson.dumps(list(asked)).decode()},
     )
     return {asked[key]: version for key, version in rows}
 
