@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 from tests.monitoring.expressions import ALERTS, DEPLOY, alerts, dashboard, labels_in, names_in, panels
 
 from fastcollab.server import metrics
@@ -23,6 +26,12 @@ OTHERS = {
 }
 #: Labels that Prometheus adds, and the supervisor.
 ADDED = {"instance", "job", "worker"}
+#: What alerts are tried on.
+CASES = Path(__file__).with_name("alerts_test.yaml")
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed (Debian's package prometheus)"
+)
 
 
 def samples() -> Iterator[tuple[str, set[str]]]:
@@ -80,8 +89,51 @@ def test_each_alert_is_told_what_to_do_about() -> None:
         assert f"| `{alert.name}` |" in documentation
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian's package prometheus)")
+def test_each_alert_is_tried_on_what_it_is_for_and_on_what_it_is_not() -> None:
+    cases = yaml.safe_load(CASES.read_text())["tests"]
+    assert [case["name"] for case in cases] == [alert.name for alert in alerts()]
+    for case, alert in zip(cases, alerts(), strict=True):
+        given = " ".join(series["series"] for series in case["input_series"])
+        assert names_in(alert.expression) == names_in(given)
+        tried = case["alert_rule_test"]
+        assert {each["alertname"] for each in tried} == {alert.name}
+        assert {bool(each["exp_alerts"]) for each in tried} == {False, True}
+
+
+def promtool(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=30)
+
+
+@needs_promtool
 def test_promtool_takes_them() -> None:
-    for arguments in (("rules", str(ALERTS)), ("config", str(ALERTS.parent / "prometheus.yaml"))):
-        checked = subprocess.run(["promtool", "check", *arguments], capture_output=True, text=True, timeout=30)
+    for arguments in (("rules", ALERTS), ("config", ALERTS.parent / "prometheus.yaml")):
+        checked = promtool("check", *arguments)
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@needs_promtool
+def test_alerts_are_there_when_they_should_be_and_not_otherwise() -> None:
+    tried = promtool("test", "rules", CASES)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(r" (==|>|<) [0-9.]+\n", r"\n", id="no threshold: always there"),
+        pytest.param(r" > (?!0\n)", r" > 1000 * ", id="a higher threshold: never there"),
+        pytest.param(r"\n +for: .*", "", id="no pause: too early"),
+    ],
+)
+def test_other_alerts_would_be_found(old: str, new: str, tmp_path: Path) -> None:
+    head, *rules = re.split(r"(?=- alert: )", ALERTS.read_text())
+    changed = [re.sub(old, new, rule) for rule in rules]
+    (tmp_path / "alerts.yaml").write_text(head + "".join(changed))
+    cases = tmp_path / "alerts_test.yaml"
+    cases.write_text(CASES.read_text().replace("../../deploy/prometheus/alerts.yaml", "alerts.yaml"))
+    tried = promtool("test", "rules", cases)
+    assert tried.returncode == 1
+    expected = {alert.name for alert, before, after in zip(alerts(), rules, changed, strict=True) if before != after}
+    assert len(expected) > len(rules) / 2
+    assert set(re.findall(r"alertname: (\w+), time", tried.stdout + tried.stderr)) == expected
