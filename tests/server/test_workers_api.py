@@ -6,11 +6,14 @@ import asyncio
 import os
 import signal
 import stat
+from pathlib import Path
 from typing import Any
 
-from tests.server.admin_client import Api
+from tests.redis_servers import VALKEY, start_server
+from tests.server.admin_client import KEY, Api
 from tests.server.conftest import MakeToken
 from tests.server.gateway_process import children
+from tests.server.test_cli_serve import refused
 from tests.server.test_workers import PATIENCE, company, is_there, until, workers_of
 from tests.server.workers_api import workers_with_api
 
@@ -110,6 +113,19 @@ async def test_keys_are_asked_for_once_and_sockets_are_private() -> None:
         assert sorted(each.name for each in directory.iterdir()) == ["1.sock", "2.sock"]
         assert await place.gateway.end() == 0
         assert not directory.exists()
+
+
+def test_a_place_in_which_there_can_be_no_sockets_is_told(tmp_path: Path) -> None:
+    (deep := tmp_path / ("x" * 100)).mkdir()
+    with start_server(VALKEY) as server:
+        *_, line = refused(
+            *("--port", "0", "--workers", "2", "--ops-port", "0", "--engine", server.url),
+            FASTCOLLAB_OPS__API_KEYS=f"tests:{KEY}",
+            TMPDIR=str(deep),
+        )
+    assert line.startswith(f"fastcollab: cannot listen on {deep}/fastcollab-")
+    assert "/1.sock: " in line
+    assert not list(deep.iterdir())
 
 
 async def test_a_worker_or_the_supervisor_is_killed_while_it_is_asked() -> None:

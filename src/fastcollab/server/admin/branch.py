@@ -24,14 +24,20 @@ _KEPT_HEADERS = ("Content-Type", "Retry-After", "Allow")
 
 @asynccontextmanager
 async def branch_open(application: web.Application, path: Path) -> AsyncIterator[None]:
-    """Has the API answered at this socket, which is there no more afterwards. Raises OSError."""
+    """Has the API answered at this socket, which is there no more afterwards. Raises OSError, which names the socket as
+    what it is about (`filename`).
+    """
     whole = web.Application()
     whole.add_subapp(PREFIX, application)
     runner = web.AppRunner(whole, access_log=None, handle_signals=False, shutdown_timeout=_LAST_REQUESTS)
     await runner.setup()
     try:
-        # One that a worker has left which was killed is taken away by the event loop.
-        await web.UnixSite(runner, path).start()
+        try:
+            # One that a worker has left which was killed is taken away by the event loop.
+            await web.UnixSite(runner, path).start()
+        except OSError as error:
+            error.filename = str(path)
+            raise
         yield
     finally:
         await runner.cleanup()
