@@ -1,9 +1,11 @@
-"""How a connection does, in the terms of the specification's `ConnectionMetrics`."""
+"""How a connection does, in the terms of the specification's `ConnectionMetrics`, and what signs it shows."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 
+from fastcollab.core.concern import Signs
+from fastcollab.core.limits import SECOND
 from fastcollab.server._listener import Connection
 
 
@@ -40,3 +42,17 @@ class ConnectionMetrics(Struct, frozen=True, rename="camel"):
             reconnections=connection.reconnections,
             bandwidth=Bandwidth(inbound, outbound),
         )
+
+
+def signs_of(connection: Connection, now: int) -> Signs:
+    """What is to be judged of it at `now` (ns, monotonic)."""
+    skipped, refusals = connection.setbacks
+    latency = connection.latency
+    return Signs(
+        behind(connection, now), skipped, refusals, connection.rates[3], None if latency is None else latency * 1000
+    )
+
+
+def behind(connection: Connection, now: int) -> float:
+    """For how long (s) it has not taken all that it was sent."""
+    return (now - connection.behind_since) / SECOND if connection.behind_since else 0.0

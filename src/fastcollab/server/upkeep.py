@@ -22,6 +22,7 @@ from fastcollab.server.activity import INTERVAL, Activity
 from fastcollab.server.clock import instant, unix_ms
 from fastcollab.server.dispatcher import Dispatcher
 from fastcollab.server.documents import Documents
+from fastcollab.server.lookout import Lookout
 from fastcollab.server.tallies import Tallies
 
 log = get_logger(__name__)
@@ -59,6 +60,7 @@ class Upkeep:
         self._documents = documents
         self._revocations = revocations
         self._tallies = tallies
+        self._lookout = Lookout(tallies)
         self._activity = activity
         self._run = run
         self._sweeper: asyncio.TimerHandle | None = None
@@ -79,7 +81,7 @@ class Upkeep:
 
     def _sweep(self) -> None:
         """Looks after connections that say nothing: no token in time (S1), no sign of life (K1); and after tokens that
-        have lived (S8, S10). And says what exceeds limits.
+        have lived (S8, S10). And says what exceeds limits, and what else an operator has to know.
         """
         self._sweeper = asyncio.get_running_loop().call_later(self._interval, self._sweep)
         now = now_ns()
@@ -101,6 +103,7 @@ class Upkeep:
             ) or now - connection.pinged_at > _ROUND_TRIP_INTERVAL:
                 connection.ping()
             connection.take_rates(now)
+        self._lookout.look(self._dispatcher.connections.values(), now)
 
     def _watch_loop(self, due: int | None = None) -> None:
         """Looks how late the event loop is with what is due."""

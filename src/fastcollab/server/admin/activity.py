@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 from msgspec import UNSET
 
-from fastcollab.core.concern import Concern, Signs, judge
+from fastcollab.core.concern import Concern, judge
 from fastcollab.core.document import Document
-from fastcollab.core.limits import SECOND
 from fastcollab.core.room import Room
 from fastcollab.server._listener import Connection, take_census
 from fastcollab.server.admin.activity_forms import MOST, ActivityFound, BusyRoom, Latency, WatchedConnection
@@ -21,7 +20,7 @@ from fastcollab.server.admin.activity_pooling import as_one
 from fastcollab.server.admin.desk import Desk
 from fastcollab.server.admin.endpoint import Group, Nothing
 from fastcollab.server.clock import instant
-from fastcollab.server.connection_metrics import ConnectionMetrics
+from fastcollab.server.connection_metrics import ConnectionMetrics, behind, signs_of
 
 group = Group("activity")
 
@@ -100,25 +99,13 @@ def _operation_rate(document: Document, unix: int) -> float:
 
 
 def _worth_a_look(connections: Collection[Connection], now: int) -> Iterator[tuple[Connection, Concern | None]]:
-    judged = [(each, *judge(_signs(each, now))) for each in connections if each.troubled]
+    judged = [(each, *judge(signs_of(each, now))) for each in connections if each.troubled]
     of_concern = [found for found in judged if found[1] is not None]
     worst = nlargest(MOST, of_concern, key=itemgetter(2))
     yield from ((connection, concern) for connection, concern, _ in worst)
     told = {connection for connection, _, _ in worst}
     busiest = nlargest(MOST, connections, key=attrgetter("sent_rate"))
     yield from islice(((each, None) for each in busiest if each not in told), MOST - len(worst))
-
-
-def _signs(connection: Connection, now: int) -> Signs:
-    skipped, refusals = connection.setbacks
-    latency = connection.latency
-    return Signs(
-        _behind(connection, now), skipped, refusals, connection.rates[3], None if latency is None else latency * 1000
-    )
-
-
-def _behind(connection: Connection, now: int) -> float:
-    return (now - connection.behind_since) / SECOND if connection.behind_since else 0.0
 
 
 def _watched(node: str, connection: Connection, concern: Concern | None, now: int) -> WatchedConnection:
@@ -131,7 +118,7 @@ def _watched(node: str, connection: Connection, concern: Concern | None, now: in
         list(session.rooms),
         ConnectionMetrics.of(connection),
         connection.outbox.backlog,
-        _behind(connection, now),
+        behind(connection, now),
         connection.outbox.skipped,
         connection.refused or {},
         UNSET if identity is None else identity.user_id,
