@@ -39,12 +39,14 @@ sdk: $(SDK)  ## the TypeScript packages and the dashboard, built
 sdkfuzz: setup $(SDK)  ## thousands of steps of the TypeScript client's documents against a gateway
 	cd sdk/packages/client && FUZZ_STEPS=$${FUZZ_STEPS:-5000} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} npx vitest run fuzz
 
-# The dashboard that `fastcollab demo` serves becomes a part of the Python package.
+# The dashboard that `fastcollab demo` serves and the page of the operations port become parts of the Python package.
 DASHBOARD := src/fastcollab/demo/web/index.html
-$(DASHBOARD): $(SDK) $(shell find sdk/packages/*/src sdk/demo/src sdk/demo/index.html sdk/demo/vite.config.ts -type f)
+OPERATIONS_PAGE := src/fastcollab/server/admin/web/index.html
+$(DASHBOARD): $(SDK) $(shell find sdk/packages/*/src $(foreach page,demo admin,$(addprefix sdk/$(page)/,src index.html vite.config.ts)) -type f)
 	cd sdk && npm run --silent build
+$(OPERATIONS_PAGE): $(DASHBOARD)
 
-demo: $(DASHBOARD)  ## the dashboard, built into the Python package
+demo: $(DASHBOARD) $(OPERATIONS_PAGE)  ## the dashboard and the page for operators, built into the Python package
 
 run: setup demo  ## the dashboard, on a gateway with embedded engines
 	$(BIN)/fastcollab demo
@@ -161,5 +163,5 @@ bench: setup browser sdk  ## the figures in the README, measured anew
 	$(BIN)/fastcollab load --idle 5000
 
 clean:  ## removes what the other targets made
-	rm -rf $(VENV) build dist src/*.egg-info sdk/node_modules sdk/packages/*/dist src/fastcollab/demo/web
+	rm -rf $(VENV) build dist src/*.egg-info sdk/node_modules sdk/packages/*/dist src/fastcollab/demo/web src/fastcollab/server/admin/web
 	find src -name '*.so' -delete -o -name '*.c' -delete

@@ -1,22 +1,31 @@
-"""Pictures of the dashboard, to be looked at; ``python -m tests.browser.screenshots`` (`make screenshots`)."""
+"""Pictures of the dashboard and of the page for operators, to be looked at.
+
+``python -m tests.browser.screenshots`` (`make screenshots`) makes them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from playwright.async_api import Page, ViewportSize, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 from tests.browser.chromium import launch
+from tests.browser.operator import Operator
 from tests.browser.people import DESKTOP, PHONE, Company, Person
 from tests.browser.venue import open_venue
+from tests.culprits.scene import open_scene
 
 FOLDER = Path("build/screenshots")
 TABLET: ViewportSize = {"width": 768, "height": 1024}
+OPERATIONS: ViewportSize = {"width": 1280, "height": 800}
 PEOPLE = 5
 SETTLING = 1.5  # seconds
+#: For how long (s) an operator watches while all is well, and then while three things go wrong.
+WELL, WORSE = 40, 15
 
 
 class Album:
@@ -31,18 +40,42 @@ class Album:
         await person.page.emulate_media(color_scheme=scheme)
         yield person
         await asyncio.sleep(SETTLING)
-        await self._take(person.page, name)
+        await take(person.page, name)
         await person.close()
 
-    async def _take(self, page: Page, name: str) -> None:
-        await page.screenshot(path=FOLDER / f"{name}.png")
-        print(FOLDER / f"{name}.png")
+
+async def photograph_operations(browser: Browser) -> None:
+    """The page for operators, while three things go wrong."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with (
+            open_scene(Path(folder)) as scene,
+            Operator(browser, scene.operations_url) as operator,
+        ):
+            await operator.enter()
+            await asyncio.sleep(WELL)
+            async with scene.slow_client(), scene.abusive_client(), scene.slow_redis():
+                await asyncio.sleep(WORSE)
+                for name, viewport, scheme in (
+                    ("operations-light", OPERATIONS, "light"),
+                    ("operations-dark", OPERATIONS, "dark"),
+                    ("operations-phone", PHONE, "light"),
+                ):
+                    await operator.page.set_viewport_size(viewport)
+                    await operator.page.emulate_media(color_scheme=cast(Any, scheme))
+                    await asyncio.sleep(SETTLING)
+                    await take(operator.page, name)
+
+
+async def take(page: Page, name: str) -> None:
+    await page.screenshot(path=FOLDER / f"{name}.png")
+    print(FOLDER / f"{name}.png")
 
 
 async def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     async with async_playwright() as playwright, open_venue() as venue:
         browser = await launch(playwright)
+        await photograph_operations(browser)
         company = Company(browser, venue)
         album = Album(company)
         async with album.visit("alone", DESKTOP):

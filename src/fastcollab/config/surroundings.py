@@ -133,8 +133,8 @@ class WebhooksConfig(Section):
 
 
 class OpsConfig(Section):
-    """The operations port, for those who run the gateway: `/health/live`, `/health/ready`, `/metrics` and the admin
-    API, over plain HTTP.
+    """The operations port, for those who run the gateway: `/health/live`, `/health/ready`, `/metrics`, the admin API
+    and, at `/`, a page that shows what it tells, over plain HTTP.
     """
 
     host: str = Field(default="127.0.0.1", min_length=1)
@@ -144,7 +144,7 @@ class OpsConfig(Section):
     """TCP port, 8081 by custom; 0 takes any free one. Without it there is no operations port."""
 
     api_keys: tuple[SecretStr, ...] = ()
-    """Keys to the admin API, each at least 32 bytes long, with a name for the log before it if you like:
+    """Keys to the admin API and its page, each at least 32 bytes long, with a name for the log before it if you like:
     `deploy:3f9c…`. Without any there is no API. The environment variable is `FASTCOLLAB_OPS__API_KEYS`.
     """
 

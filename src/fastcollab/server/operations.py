@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from fastcollab.config import OpsConfig
+from fastcollab.server.admin.page import page
 
 #: How long (s) a request that is under way has when the port is closed.
 _LAST_REQUESTS = 1.0
@@ -39,6 +40,7 @@ class OperationsPort:
         application.router.add_get("/health/live", self._live)
         application.router.add_get("/health/ready", self._ready)
         application.router.add_get("/metrics", self._tell_metrics)
+        application.add_routes(page())
         for prefix, part in (parts or {}).items():
             application.add_subapp(prefix, part)
         self._runner = web.AppRunner(
