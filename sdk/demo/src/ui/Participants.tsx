@@ -54,7 +54,11 @@ export function Participants(): ReactNode {
           {shown.map(person => (
             <Face key={person.userId} person={person} />
           ))}
-          {others.length > faces && <span className="face face-more">+{others.length - faces}</span>}
+          {others.length > faces && (
+            <span className="face face-more" aria-hidden>
+              +{others.length - faces}
+            </span>
+          )}
         </>
       }
     >

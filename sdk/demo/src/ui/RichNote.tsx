@@ -86,7 +86,7 @@ function Toolbar({ quill, title }: { quill: Quill; title: string }): ReactNode {
             onPointerDown={event => event.preventDefault()} // the text keeps its selection
             onClick={() => quill.format(format, isOn ? false : value, 'user')}
           >
-            {sign}
+            <span aria-hidden>{sign}</span>
           </button>
         );
       })}
