@@ -64,14 +64,17 @@ def raise_file_limit(files: int) -> None:
 
 
 @contextmanager
-def server_process(command: Sequence[str], *, core: int | None = None) -> Iterator[tuple[int, str]]:
+def server_process(
+    command: Sequence[str], *, core: int | None = None, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[int, str]]:
     """Runs a server and gives its process id and the line that it prints when it accepts connections.
 
-    It is ended by SIGTERM. LoadError if it ends by itself, prints nothing for 20 s, or does not stop.
+    Without an `environment` it has that of this process. It is ended by SIGTERM. LoadError if it ends by itself, prints
+    nothing for 20 s, or does not stop.
     """
     with tempfile.TemporaryFile() as log:
         with pinned(core):
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=environment)
         try:
             line = _first_line(process)
             if line is None:
@@ -148,7 +151,7 @@ class Server:
 @contextmanager
 def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Server]:
     """A gateway of its own on a free port, with a secret of its own, documents in memory, and `config` instead or
-    besides.
+    besides. Settings in the environment, which may be there for `load` itself, are not for it.
     """
     secret = str(config.get("auth", {}).get("secret", secrets.token_hex(32)))
     own: ConfigSections = {
@@ -167,5 +170,6 @@ def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Serv
         path.touch(mode=0o600)
         path.write_text("\n".join(lines) + "\n")
         command = [sys.executable, "-m", "fastcollab", "serve", "--config", str(path)]
-        with server_process(command, core=core) as (pid, line):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FASTCOLLAB_")}
+        with server_process(command, core=core, environment=environment) as (pid, line):
             yield Server.at(line.split()[-1], pid, secret)
