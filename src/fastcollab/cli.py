@@ -21,6 +21,7 @@ from fastcollab._system import reason
 from fastcollab.bench.cli import load
 from fastcollab.demo import demo
 from fastcollab.document_cli import document_app
+from fastcollab.recording.cli import record
 from fastcollab.top import top
 
 app = typer.Typer(
@@ -161,6 +162,7 @@ def print_defaults() -> None:
 
 app.command()(serve)
 app.command()(load)
+app.command()(record)
 app.command()(token)
 app.command()(demo)
 app.command()(top)
