@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -10,9 +11,18 @@ from rich.console import Console
 from fastcollab.bench.connect import LoadError
 from fastcollab.bench.load import IdleOptions, LoadOptions, run_idle, run_load
 from fastcollab.bench.report import IdleReport, LoadReport
+from fastcollab.errors import FastcollabError
+
+if TYPE_CHECKING:
+    from fastcollab.bench.replay_report import ReplayReport
+
+#: Options that say what load is made, which a recording says otherwise.
+_MADE = ("rooms", "members", "hz", "seconds", "warmup", "burst", "plain", "compression", "idle")
+_REPLAYED = ("speed", "copies")
 
 
 def load(
+    context: typer.Context,
     rooms: Annotated[int, typer.Option(min=1, help="Number of rooms.")] = 1,
     members: Annotated[int, typer.Option(min=2, help="Members of each room.")] = 100,
     hz: Annotated[float, typer.Option(help="Cursor updates per second of each member.")] = 60.0,
@@ -22,6 +32,12 @@ def load(
     plain: Annotated[bool, typer.Option("--plain", help="Speak fastcollab.v1, without batched frames.")] = False,
     compression: Annotated[bool, typer.Option("--compression", help="Offer permessage-deflate.")] = False,
     idle: Annotated[int, typer.Option(min=0, help="Weigh so many idle connections instead; 0: do not.")] = 0,
+    replay: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Replay what `fastcollab record` has recorded instead.", show_default=False),
+    ] = None,
+    speed: Annotated[float, typer.Option(help="Replay so many times as fast.")] = 1.0,
+    copies: Annotated[int, typer.Option(min=1, help="Replay in so many rooms at once.")] = 1,
     url: Annotated[
         list[str] | None,
         typer.Option(help="Drive the gateway at this ws:// address; if repeated, rooms span these gateways."),
@@ -38,13 +54,21 @@ def load(
     """Put a gateway under load, and report deliveries, latency, processor time and memory.
 
     Without --url a gateway is started for it. The exit status is 1 if an update was lost or anything went
-    wrong.
+    wrong, or if a document is not the recorded one after a replay.
     """
     urls, pids = url or [], server_pid or []
     target_secret = secret if urls else None
-    report: LoadReport | IdleReport
+    report: LoadReport | IdleReport | ReplayReport
     try:
-        if idle:
+        for name in _MADE if replay else _REPLAYED:
+            source = context.get_parameter_source(name)
+            if source is not None and source.name != "DEFAULT":
+                raise ValueError(f"--{name} does not go with --replay" if replay else f"--{name} is for --replay")
+        if replay:
+            from fastcollab.bench.replay import ReplayOptions, run_replay
+
+            report = run_replay(ReplayOptions(replay, speed, copies, urls=urls, server_pids=pids, secret=target_secret))
+        elif idle:
             if max(len(urls), len(pids)) > 1:
                 raise ValueError("idle connections are weighed at one gateway")
             one_url, one_pid = next(iter(urls), None), next(iter(pids), None)
@@ -65,7 +89,7 @@ def load(
                     secret=target_secret,
                 )
             )
-    except (ValueError, LoadError, OSError) as error:
+    except (ValueError, LoadError, FastcollabError, OSError) as error:
         typer.echo(f"fastcollab load: {error}", err=True)
         raise typer.Exit(2) from None
     if json_output:

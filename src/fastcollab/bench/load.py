@@ -27,8 +27,9 @@ import jwt
 from fastcollab.bench._deflate import Inflater
 from fastcollab.bench._load import Fleet
 from fastcollab.bench.connect import Dial, close_politely, open_connections
-from fastcollab.bench.process import Memory, cpu_seconds, user_and_system_seconds, wait_seconds
-from fastcollab.bench.report import IdleReport, LoadReport, Percentiles, ServerCost
+from fastcollab.bench.cost import CostMeter
+from fastcollab.bench.process import Memory
+from fastcollab.bench.report import IdleReport, LoadReport, Percentiles
 from fastcollab.bench.server import ConfigSections, Cores, Server, gateway, pinned, raise_file_limit
 
 FIRST_USER = 1_000_001
@@ -221,8 +222,13 @@ def _idle_server(options: IdleOptions, core: int | None) -> Iterator[Server]:
 def gateway_dial(server: Server, index: int, room: str | None) -> Dial:
     """The connection of a user of its own to a gateway."""
     number = FIRST_USER + index
-    claims = {"sub": str(number), "exp": int(time.time()) + 3600, "rooms": {"*": "write"}}
-    return Dial(server.path, jwt.encode(claims, server.secret or "", "HS256"), number, room)
+    return Dial(server.path, load_token(server, number), number, room)
+
+
+def load_token(server: Server, number: int) -> str:
+    """A token for the user of this number, with which two hours may be spent in every room of a gateway."""
+    claims = {"sub": str(number), "exp": int(time.time()) + 7200, "rooms": {"*": "write"}}
+    return jwt.encode(claims, server.secret or "", "HS256")
 
 
 def _member_dial(peer: Peer | None, server: Server, index: int, room: int) -> Dial:
@@ -247,7 +253,7 @@ def _measure(
     fleet.drive(options.warmup)
     fleet.start_measuring()
     with while_measured:
-        meter = _CostMeter(pids) if pids else None
+        meter = CostMeter(pids) if pids else None
         delivered, own_cpu, began = fleet.delivered, time.process_time(), time.monotonic()
         fleet.drive(options.seconds)
         drained = fleet.drain(options.drain)
@@ -285,36 +291,3 @@ def _measure(
         received_bytes=fleet.received_bytes,
         server=cost,
     )
-
-
-class _CostMeter:
-    """What processes use together from the meter's creation to its reading."""
-
-    def __init__(self, pids: Sequence[int]) -> None:
-        self._pids = pids
-        self._memory = self._memory_now()
-        self._user, self._system = self._user_and_system()
-        self._wait = sum(map(wait_seconds, pids))
-        self._cpu = sum(map(cpu_seconds, pids))
-
-    def read(self, seconds: float, deliveries: int) -> ServerCost:
-        cpu = sum(map(cpu_seconds, self._pids)) - self._cpu
-        user, system = self._user_and_system()
-        return ServerCost(
-            cpu_seconds=cpu,
-            user_seconds=user - self._user,
-            system_seconds=system - self._system,
-            cpu_share=cpu / seconds,
-            wait_share=(sum(map(wait_seconds, self._pids)) - self._wait) / seconds,
-            cpu_us_per_delivery=cpu / deliveries * 1e6 if deliveries else None,
-            memory_before=self._memory,
-            memory_after=self._memory_now(),
-        )
-
-    def _user_and_system(self) -> tuple[float, float]:
-        user, system = zip(*map(user_and_system_seconds, self._pids), strict=True)
-        return sum(user), sum(system)
-
-    def _memory_now(self) -> Memory:
-        each = [Memory.of(pid) for pid in self._pids]
-        return Memory(sum(it.rss for it in each), sum(it.pss for it in each), sum(it.private for it in each))

@@ -25,6 +25,9 @@ class Percentiles:
         p50, p90, p99 = (microseconds.percentile(share) / 1000 for share in (0.5, 0.9, 0.99))
         return cls(p50, p90, p99, microseconds.maximum / 1000)
 
+    def __str__(self) -> str:
+        return f"p50 {self.p50:.2f}  p90 {self.p90:.2f}  p99 {self.p99:.2f}  max {self.max:.2f} ms"
+
 
 @dataclass(frozen=True, slots=True)
 class ServerCost:
@@ -38,6 +41,13 @@ class ServerCost:
     cpu_us_per_delivery: float | None  # None: nothing was delivered
     memory_before: Memory
     memory_after: Memory
+
+    def add_to(self, table: Table) -> None:
+        """The figures that people ask for first, as rows."""
+        if self.cpu_us_per_delivery is not None:
+            table.add_row("server CPU per delivery", f"{self.cpu_us_per_delivery:.3f} µs")
+        table.add_row("server CPU", f"{self.cpu_share:.1%} of a core, waited for it {self.wait_share:.1%}")
+        table.add_row("server memory", f"{_mib(self.memory_before.rss)} before, {_mib(self.memory_after.rss)} after")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,16 +117,9 @@ class LoadReport:
         }
         for name, each in latencies.items():
             if each is not None:
-                times = f"p50 {each.p50:.2f}  p90 {each.p90:.2f}  p99 {each.p99:.2f}  max {each.max:.2f} ms"
-                table.add_row(name, times)
+                table.add_row(name, str(each))
         if self.server is not None:
-            cost = self.server
-            if cost.cpu_us_per_delivery is not None:
-                table.add_row("server CPU per delivery", f"{cost.cpu_us_per_delivery:.3f} µs")
-            table.add_row("server CPU", f"{cost.cpu_share:.1%} of a core, waited for it {cost.wait_share:.1%}")
-            table.add_row(
-                "server memory", f"{_mib(cost.memory_before.rss)} before, {_mib(cost.memory_after.rss)} after"
-            )
+            self.server.add_to(table)
         table.add_row("generator CPU", f"{self.generator_cpu_share:.1%} of a core, late by p99 {lateness.p99:.2f} ms")
         table.add_row("updates sent", f"{self.updates_sent:,}, and {self.updates_blocked:,} held back")
         table.add_row("coalesced or lost", f"{self.coalesced_or_lost:,}")
