@@ -29,6 +29,7 @@ TYPESCRIPT = FOLDER / "typescript.json"
 
 CASES = 12  # of each document type; tests/twins compares thousands
 ID = "0b9d4f5e-7a39-4dd2-8b4e-1f3c92f5a0aa"
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 CURSORS = [
     (7, 1.5, -2.0, 1000, None),
@@ -108,7 +109,7 @@ def session() -> list[str]:
             messages.PresenceUpdate("ben", 8, messages.PresenceData(selection=selection, status="idle", data=[1]), 5),
             "r",
         ),
-        (messages.OperationBroadcast(["x"], "ben", 8, ID, 3, 4), "r"),
+        (messages.OperationBroadcast(["x"], "ben", 8, ID, 3, 4, TRACEPARENT), "r"),
         (messages.EventSent("wave", "ben", 8, {"hand": "left"}), "r"),
         (messages.PermissionChanged("r", "read"), "r"),
         (messages.TokenExpiring(60_000), None),

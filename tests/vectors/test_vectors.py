@@ -6,11 +6,13 @@ import json
 from typing import Any
 
 import pytest
-from tests.vectors.made import PYTHON, TYPESCRIPT, dumped, python_vectors
+from tests.vectors.made import PYTHON, TRACEPARENT, TYPESCRIPT, dumped, python_vectors
 
 from fastcollab import messages, ot
 from fastcollab._binary import decode_frames
 from fastcollab.checksums import canonical_json, checksum
+from fastcollab.messages import Operation
+from fastcollab.trace_context import canonical
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +43,11 @@ def test_messages_of_the_typescript_client(typescript: dict[str, Any]) -> None:
         *("connect", "refresh_token", "join_room", "leave_room", "activate_room", "cursor_move", "selection_change"),
         *("presence_update", "operation", "event", "get_document", "get_history", "restore", "ping"),
     }
+
+
+def test_traces_of_the_typescript_client_TC1(typescript: dict[str, Any]) -> None:
+    [operation] = [decoded for text in typescript["messages"] if isinstance(decoded := messages.decode(text), Operation)]
+    assert canonical(operation.payload.traceparent) == TRACEPARENT
 
 
 def test_checksums_of_the_typescript_client(typescript: dict[str, Any]) -> None:

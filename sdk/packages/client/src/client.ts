@@ -84,7 +84,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
       roomId => this.#askToJoin(roomId),
       (roomId, error) => this.#notJoined(roomId, error),
     );
-    this.#roomHost = this.#makeRoomHost(checksumEvery, undo);
+    this.#roomHost = this.#makeRoomHost(checksumEvery, undo, config.trace);
   }
 
   // The connection
@@ -255,7 +255,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
     this.emit('activeRoom', this.activeRoom);
   }
 
-  #makeRoomHost(checksumEvery: number, undo: UndoOptions): RoomHost {
+  #makeRoomHost(checksumEvery: number, undo: UndoOptions, trace: ClientConfig['trace']): RoomHost {
     const client = this;
     return {
       get userId() {
@@ -263,6 +263,7 @@ export class CollaborativeClient extends Emitter<ClientEvents> {
       },
       undo,
       checksumEvery,
+      trace,
       send: (type, payload, options) => this.#link.outbox.send(type, payload, options),
       request: (type, payload, answer, options) => this.#link.outbox.request(type, payload, answer, options),
       sendCursor: (roomId, position, timestamp) => this.#sendCursor(roomId, position, timestamp),

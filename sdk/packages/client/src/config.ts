@@ -27,6 +27,8 @@ export interface ClientConfig {
   /** One in so many operations, in each room, carries a checksum; by default 50, 0 for none. */
   readonly checksumEvery?: number;
   readonly undo?: UndoOptions;
+  /** Where something that is edited now is in a trace: a W3C `traceparent`, or undefined if it is in none. */
+  readonly trace?: () => string | undefined;
   /** Sends the token in the handshake (by default), or in a message after it. */
   readonly tokenInHandshake?: boolean;
   readonly deviceId?: string;

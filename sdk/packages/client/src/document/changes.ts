@@ -1,6 +1,7 @@
 /** What a document tells the program, and what it needs of the room that it is in. */
 
 import type { Pacer } from '../pacing.js';
+import type { ClientMessages } from '../wire/messages.js';
 import type { Journal } from './journal.js';
 
 /** How the content was changed. */
@@ -13,6 +14,8 @@ export interface Change<Operation> {
   readonly userId: string | undefined;
   /** What was given to `edit` along with the operation. */
   readonly source: unknown;
+  /** Where an operation of somebody else is in a trace: a W3C `traceparent`; undefined if it is in none. */
+  readonly traceparent: string | undefined;
 }
 
 /** Own operations that did not become part of the document, in order, and why. */
@@ -42,8 +45,10 @@ export interface Host<Operation> {
   /** What an operation may take as JSON. */
   readonly maxBytes: number;
   readonly journal: Journal | undefined;
+  /** Where something that is edited now is in a trace. */
+  readonly trace: (() => string | undefined) | undefined;
   /** Sends an operation; false if that is not possible now. */
-  send(messageId: string, payload: { operation: Operation; version: number; checksum?: string }): boolean;
+  send(messageId: string, payload: ClientMessages['operation']): boolean;
   /** Asks for the room's state, with what `joinRequest` says. */
   rejoin(): void;
   /** The content was changed, `userId` undefined: an operation was undone. */

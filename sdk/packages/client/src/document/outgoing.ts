@@ -14,6 +14,9 @@ export class Outgoing<Content, Operation> {
   #sentId = ''; // the operation that the gateway was sent on this connection and has not answered
   #timer: ReturnType<typeof setTimeout> | undefined;
   #untilChecksum: number;
+  #tracedId: string | undefined; // of the operation in flight, which is in a trace at `#traceparent`
+  #traceparent: string | undefined;
+  #next: { readonly traceparent: string | undefined } | undefined; // where what waits behind it is
 
   /** `impossible` is told when the operation in flight can never be sent. */
   constructor(copy: Copy<Content, Operation>, host: Host<Operation>, impossible: (error: ProtocolError) => void) {
@@ -25,6 +28,7 @@ export class Outgoing<Content, Operation> {
 
   /** Sends the operation in flight, unless it is on its way or its time has not come. */
   advance(): void {
+    this.#followTrace();
     const submission = this.#copy.inFlight;
     if (!submission || submission.messageId === this.#sentId || this.#timer !== undefined) return;
     const { messageId, operation, version } = submission;
@@ -37,10 +41,19 @@ export class Outgoing<Content, Operation> {
     } else if (bytesOf(operation, maxBytes) > maxBytes) {
       const error = new ProtocolError(ErrorCode.INVALID_OPERATION, TOO_LARGE, { limit: maxBytes });
       this.#after(0, () => this.#impossible(error)); // whoever has just made it is to hear of it, too
-    } else if (this.#host.send(messageId, { operation, version, ...this.#nextChecksum() })) {
+    } else if (this.#host.send(messageId, { operation, version, ...this.#nextChecksum(), ...this.#place() })) {
       pacer.sent(now);
       this.#sentId = messageId;
     }
+  }
+
+  /** Something was edited just now. What is composed into one operation is where the first edit of it is. */
+  edited(): void {
+    const { trace } = this.#host;
+    if (!trace) return;
+    if (this.#copy.buffer === undefined) this.#next = { traceparent: trace() };
+    this.#followTrace();
+    if (this.#copy.buffer !== undefined) this.#next ??= { traceparent: trace() };
   }
 
   /** Whether this is the message that waits for an answer; it waits no longer. */
@@ -65,6 +78,19 @@ export class Outgoing<Content, Operation> {
   /** The next operation carries a checksum, if any do. */
   checkNext(): void {
     this.#untilChecksum = Math.min(this.#host.checksumEvery, 1);
+  }
+
+  /** When another operation is in flight, it is the one that has waited. */
+  #followTrace(): void {
+    const messageId = this.#copy.inFlight?.messageId;
+    if (messageId === this.#tracedId) return;
+    this.#tracedId = messageId;
+    this.#traceparent = this.#next?.traceparent;
+    this.#next = undefined;
+  }
+
+  #place(): { traceparent?: string } {
+    return this.#traceparent === undefined ? {} : { traceparent: this.#traceparent };
   }
 
   #after(delay: number, resume: () => void): void {

@@ -168,7 +168,8 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
   }
 
   /** `operation_broadcast`: somebody's operation, or in a recovery perhaps one of one's own. @internal */
-  received({ operation, transformedVersion: version, userId, messageId }: ServerMessages['operation_broadcast']): void {
+  received(broadcast: ServerMessages['operation_broadcast']): void {
+    const { operation, transformedVersion: version, userId, messageId, traceparent } = broadcast;
     if (this.#parted) return;
     this.#missed = Math.max(this.#missed - 1, 0);
     const copy = this.#copy;
@@ -185,7 +186,7 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
       this.#undo.changed(change);
       this.#host.contentChanged(change, userId);
       this.#host.committed(operation as Operation, userId);
-      this.#changed(change, 'remote', userId);
+      this.#changed(change, 'remote', userId, undefined, traceparent);
       this.emit('version', version);
     } // Otherwise a recovery repeats what had arrived while the room was being joined again.
     this.advance();
@@ -280,6 +281,7 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     this.#host.journal?.update(this.#copy);
     this.#host.contentChanged(operation, this.#host.userId);
     this.#changed(operation, origin, this.#host.userId, source);
+    this.#outgoing.edited();
     this.advance();
   }
 
@@ -329,8 +331,9 @@ export class SharedDocument<Content = any, Operation = any> extends Emitter<Docu
     origin: Change<Operation>['origin'],
     userId: string | undefined,
     source?: unknown,
+    traceparent?: string,
   ): void {
-    this.emit('change', { operation, origin, userId, source });
+    this.emit('change', { operation, origin, userId, source, traceparent });
     this.#historyChanged();
   }
 

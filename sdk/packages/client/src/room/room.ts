@@ -44,6 +44,7 @@ export interface RoomHost {
   readonly userId: string;
   readonly undo: UndoOptions;
   readonly checksumEvery: number;
+  readonly trace: (() => string | undefined) | undefined;
   send<Type extends keyof ClientMessages>(
     type: Type,
     payload: ClientMessages[Type],
@@ -334,6 +335,7 @@ export class Room<Content = any, Operation = any, Data = unknown> extends Emitte
       },
       pacer: new Pacer(this.#limits.operations, this.#limits.burst),
       checksumEvery: host.checksumEvery,
+      trace: host.trace,
       maxBytes: Math.min(this.#limits.maxOperationBytes, this.#limits.maxMessageBytes - ENVELOPE_BYTES),
       journal: this.#journal,
       send: (messageId, payload) => this.#send('operation', payload, messageId),

@@ -80,7 +80,7 @@ export interface ClientMessages {
   cursor_move: { x: number; y: number; viewportX: number; viewportY: number; timestamp: number };
   selection_change: { ranges: SelectionRange[]; color: string; version?: number };
   presence_update: { presence: { status?: string | null; data?: unknown } };
-  operation: { operation: unknown; version: number; checksum?: string };
+  operation: { operation: unknown; version: number; checksum?: string; traceparent?: string };
   event: { name: string; data?: unknown };
   get_document: { version?: number };
   get_history: { after: number; limit?: number };
@@ -125,6 +125,7 @@ export interface ServerMessages {
     messageId: string;
     version: number;
     transformedVersion: number;
+    traceparent?: string;
   };
   document: { messageId: string; documentState: DocumentState };
   history: { messageId: string; operations: WirePastOperation[]; oldest: number; version: number };

@@ -89,11 +89,7 @@ test('the envelope, and the payloads to the gateway', () => {
     timestamp: number;
   }>();
   expectTypeOf<ClientMessages['selection_change']>().toExtend<{ ranges: SelectionRange[]; color: string }>();
-  expectTypeOf<ClientMessages['operation']>().toEqualTypeOf<{
-    operation: unknown;
-    version: number;
-    checksum?: string;
-  }>();
+  expectTypeOf<ClientMessages['operation']>().toExtend<{ operation: unknown; version: number; checksum?: string }>();
   expectTypeOf<ClientMessages['ping']>().toEqualTypeOf<{ timestamp: number }>();
 });
 

@@ -2,7 +2,14 @@
 
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { Bridge } from '../../src/bindings/bridge.js';
-import { CloseCode, type CollaborativeClient, ErrorCode, type Room, type SharedDocument } from '../../src/index.js';
+import {
+  type ClientConfig,
+  CloseCode,
+  type CollaborativeClient,
+  ErrorCode,
+  type Room,
+  type SharedDocument,
+} from '../../src/index.js';
 import { insert, type TextOperation, text } from '../../src/ot/text.js';
 import { checksum } from '../../src/wire/checksum.js';
 import { Script, type ScriptedSocket, settle } from './script.js';
@@ -25,9 +32,9 @@ let document: SharedDocument<string>;
 const socket = (): ScriptedSocket => script.socket;
 const operations = (): { id: string; payload: any }[] => socket().sent('operation');
 
-async function joined(data = 'abc', version = 3, checksumEvery = 0): Promise<void> {
+async function joined(data = 'abc', version = 3, config: Partial<ClientConfig> = {}): Promise<void> {
   script = new Script();
-  client = script.client({ types: [text], checksumEvery });
+  client = script.client({ types: [text], checksumEvery: 0, ...config });
   void client.connect();
   await settle();
   socket().accept();
@@ -241,7 +248,7 @@ test('who may not be in the room any more is told, and keeps what was pending (S
 });
 
 test('one in so many operations carries the checksum of what it was written against (OT8)', async () => {
-  await joined('abc', 3, 2);
+  await joined('abc', 3, { checksumEvery: 2 });
   for (let version = 4; version <= 7; version++) {
     document.edit(['x']);
     acknowledge(version);
@@ -371,5 +378,44 @@ test('what an earlier page left is brought in, even if the connection is lost me
   acknowledge(6);
   expect(await client.joinRoom('r')).toBe(client.rooms.get('r')); // which does not bring it in once more
   expect(document.content).toBe('xyabc!');
+  client.disconnect();
+});
+
+test('an operation is in the trace of its first edit, however often it is sent (TC1)', async () => {
+  let current: string | undefined;
+  await joined('abc', 3, { trace: () => current });
+  const edit = (trace: string | undefined, operation: TextOperation): void => {
+    current = trace;
+    document.edit(operation);
+    current = 'of somebody who edits nothing';
+  };
+  const sent = (): unknown => operations().at(-1)!.payload.traceparent;
+  edit('first', ['x']);
+  expect(sent()).toBe('first');
+  edit('second', [1, 'y']);
+  edit('third', [2, 'z']); // goes with the second
+  acknowledge(4);
+  expect(sent()).toBe('second');
+  edit('fourth', [3, '!']);
+  await reconnected();
+  socket().joined('r', { version: 4 }, { recovery: { recovered: true, missed: 0 } });
+  expect(sent()).toBe('second');
+  refuse(ErrorCode.INVALID_OPERATION);
+  expect(sent()).toBe('fourth');
+  acknowledge(5);
+  edit(undefined, ['?']);
+  expect(operations().at(-1)!.payload).not.toHaveProperty('traceparent');
+  client.disconnect();
+});
+
+test("a change says where another's operation is in a trace (TC1)", async () => {
+  await joined();
+  const places: unknown[] = [];
+  document.on('change', ({ traceparent }) => places.push(traceparent));
+  const who = { userId: 'ben', numericId: 8, messageId: 'theirs', version: 3 };
+  socket().say('operation_broadcast', { ...who, operation: ['x'], transformedVersion: 4, traceparent: 'theirs' }, 'r');
+  socket().say('operation_broadcast', { ...who, operation: ['x'], transformedVersion: 5 }, 'r');
+  document.edit(['y']);
+  expect(places).toEqual(['theirs', undefined, undefined]);
   client.disconnect();
 });

@@ -12,6 +12,7 @@ import { Script, settle } from './script.js';
 
 registerSubtype(richText);
 
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const FOLDER = '../../../../../tests/vectors/';
 const python = JSON.parse(readFileSync(new URL(`${FOLDER}python.json`, import.meta.url), 'utf8'));
 
@@ -104,7 +105,9 @@ test('what a gateway says is understood', async () => {
   room.on('permission', permission => events.push(['permission', permission]));
   room.on('error', error => events.push(['error', error.message]));
   room.on('status', status => events.push(['status', status]));
-  room.document.on('change', ({ userId, operation }) => events.push(['change', userId, operation]));
+  room.document.on('change', ({ userId, operation, traceparent }) =>
+    events.push(['change', userId, operation, traceparent]),
+  );
   for (const message of rest) script.socket.onmessage!({ data: message });
   const selection = { ranges: [{ anchor: 1, head: 2 }], color: '#00f' };
   const moved = { ranges: [{ anchor: 2, head: 3 }], color: '#00f' };
@@ -113,7 +116,7 @@ test('what a gateway says is understood', async () => {
     ['cursor', 1.5, 2, undefined],
     ['presence', selection, 'idle', [1]],
     ['presence', moved, 'idle', [1]],
-    ['change', 'ben', ['x']],
+    ['change', 'ben', ['x'], TRACEPARENT],
     ['event', { name: 'wave', data: { hand: 'left' }, userId: 'ben' }],
     ['permission', 'read'],
     ['tokenExpiring', 60_000],
@@ -163,7 +166,8 @@ test('what the client says is as Python has read it', async () => {
 /** One message of each type that the client sends. */
 async function messages(): Promise<string[]> {
   const script = new Script();
-  const client = script.client({ types: [text], cursors: 'json', tokenInHandshake: false, deviceId: 'd' });
+  const trace = (): string => TRACEPARENT;
+  const client = script.client({ types: [text], cursors: 'json', tokenInHandshake: false, deviceId: 'd', trace });
   void client.connect();
   await settle();
   const { socket } = script;
