@@ -46,7 +46,9 @@ def test_messages_of_the_typescript_client(typescript: dict[str, Any]) -> None:
 
 
 def test_traces_of_the_typescript_client_TC1(typescript: dict[str, Any]) -> None:
-    [operation] = [decoded for text in typescript["messages"] if isinstance(decoded := messages.decode(text), Operation)]
+    [operation] = [
+        decoded for text in typescript["messages"] if isinstance(decoded := messages.decode(text), Operation)
+    ]
     assert canonical(operation.payload.traceparent) == TRACEPARENT
 
 

@@ -305,7 +305,11 @@ cdef class Channel(Task):
                     self.send_to(member, batch, sent)
                 except Exception:
                     # The transport is closing under us; the others must not suffer. Its end is reported by itself.
-                    log.debug("a member's socket refused a flush", exc_info=True)
+                    log.debug(
+                        "a member's socket refused a flush",
+                        exc_info=True,
+                        extra={"fields": {"connection_id": member.session.connection_id, "room_id": self.room.id}},
+                    )
         interval = self.pacer.interval(len(self.members)) if batch is self.cursors else 0
         ended = monotonic_ns()
         if sent.messages != before:

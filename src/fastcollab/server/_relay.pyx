@@ -230,7 +230,10 @@ cdef class RoomRelay(Outlet):
                     self.relay.selected(self.fanout.room, slot, <int> load_f32(record + 4),
                                         <int> load_f32(record + 8), section.version)
                 except Exception:
-                    log.exception("a selection of another node could not be taken")
+                    log.exception(
+                        "a selection of another node could not be taken",
+                        extra={"fields": {"room_id": self.fanout.room.id}},
+                    )
                     continue
                 if self.relay is None:
                     return 0

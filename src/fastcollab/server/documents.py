@@ -68,7 +68,7 @@ class Documents:
         version, content = document.version, document.content
         known = StoredDocument(document.type.name, document.epoch, version, version, content, (), document.mark)
         if await self.store.mend(room_id, known, document.newest_entries):
-            log.warning("the store had lost operations of a document", room=room_id, version=version)
+            log.warning("the store had lost operations of a document", room_id=room_id, version=version)
         return await self.open(room_id, document.type.name)
 
     async def close(self, room_id: str, document: Document) -> None:
@@ -82,7 +82,7 @@ class Documents:
         try:
             oldest = await self.store.snapshot(room_id, document.epoch, version, content, self._retention)
         except FastcollabError as error:
-            log.warning("a snapshot could not be stored", room=room_id, version=version, error=str(error))
+            log.warning("a snapshot could not be stored", room_id=room_id, version=version, error=str(error))
         else:
             document.trimmed(oldest)
 

@@ -67,7 +67,7 @@ class FirstContent:
             foreseen = isinstance(error, (BackendFailed, InvalidContent))
             log.warning(
                 "what a room begins with could not be loaded",
-                room=room_id,
+                room_id=room_id,
                 error=str(error),
                 exc_info=None if foreseen else error,
             )

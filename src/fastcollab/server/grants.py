@@ -67,8 +67,8 @@ class Grants:
         except Exception as error:
             log.warning(
                 "a permission could not be asked for",
-                user=question.user_id,
-                room=question.room_id,
+                user_id=question.user_id,
+                room_id=question.room_id,
                 error=str(error),
                 exc_info=None if isinstance(error, BackendFailed) else error,
             )

@@ -166,7 +166,7 @@ class HandBack:
             foreseen = isinstance(error, (TimeoutError, BackendFailed, ServiceUnavailable))
             log.warning(
                 "a document could not be handed back",
-                room=room_id,
+                room_id=room_id,
                 waiting=len(self._schedule),
                 error=str(error) or f"there was no answer within {self._timeout:g} s",
                 exc_info=None if foreseen else error,

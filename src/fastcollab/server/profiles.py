@@ -36,7 +36,7 @@ class Profiles:
         except Exception as error:
             log.warning(
                 "a profile could not be had, and that of the token is used",
-                user=claims.user_id,
+                user_id=claims.user_id,
                 error=str(error),
                 exc_info=None if isinstance(error, BackendFailed) else error,
             )

@@ -68,7 +68,7 @@ class Reconciler:
                 await asyncio.sleep(random.uniform(pause / 2, pause))
                 pause = min(pause * 2, _LONGEST_PAUSE)
             except Exception:
-                log.exception("a room could not be looked at", room=room_id)
+                log.exception("a room could not be looked at", room_id=room_id)
             else:
                 pause = _FIRST_PAUSE
 

@@ -87,7 +87,7 @@ class Validation:
         try:
             await self._revocations.revoke(token.revocation(instant().unix, self._leeway))
         except ServiceUnavailable as error:
-            log.warning("a token was revoked here only", user=token.user_id, error=error.message)
+            log.warning("a token was revoked here only", user_id=token.user_id, error=error.message)
 
     # --- validation ---------------------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ class Validation:
             self._carry_out(session.revoked(instant()))
             return
         except Exception as error:
-            _report(error, "whether a token was revoked could not be found out")
+            _report(error, "whether a token was revoked could not be found out", connection_id=session.connection_id)
         permissions = {room: await self._permission(session, room) for room in list(session.rooms.values())}
         self._carry_out(session.validated(identity, permissions))
 
@@ -127,13 +127,14 @@ class Validation:
         except (NoPermission, RoomNotFound):
             return Permission.NONE
         except Exception as error:
-            _report(error, "a permission could not be found out")
+            about = {"connection_id": session.connection_id, "room_id": room.id}
+            _report(error, "a permission could not be found out", **about)
             return None
 
 
-def _report(error: Exception, what: str) -> None:
+def _report(error: Exception, what: str, **about: str) -> None:
     """Whatever the reason is, the session is not to blame; but one that should not be is told in full."""
     if isinstance(error, ServiceUnavailable):
-        log.debug(what, error=error.message)
+        log.debug(what, error=error.message, **about)
     else:
-        log.error(what, exc_info=error)
+        log.error(what, exc_info=error, **about)

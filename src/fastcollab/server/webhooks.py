@@ -174,7 +174,7 @@ class Webhooks:
             foreseen = isinstance(error, (TimeoutError, BackendFailed))
             self._complain("an event could not be delivered", event, reason, None if foreseen else error)
             for given_up in self._deliveries.failed(lane, instant().monotonic):
-                log.error("an event is given up", name=given_up["event"], id=given_up["id"])
+                log.error("an event is given up", id=given_up["id"], **_about(given_up))
         else:
             self._deliveries.delivered(lane, instant().monotonic)
         self._proceed()
@@ -186,4 +186,10 @@ class Webhooks:
         if told_at is None or now - told_at >= _TELL_AGAIN:
             self._told_at[what] = now
             waiting = len(self._deliveries)
-            log.warning(what, name=event["event"], waiting=waiting, error=reason, exc_info=error)
+            log.warning(what, waiting=waiting, error=reason, exc_info=error, **_about(event))
+
+
+def _about(event: _Event) -> dict[str, Any]:
+    """What a log event says of an event: its name, and of which room or connection it is."""
+    fields = {"name": "event", "room_id": "roomId", "connection_id": "connectionId"}
+    return {field: event[name] for field, name in fields.items() if name in event}

@@ -305,7 +305,7 @@ class RedisRegistry:
             _NUMBER_KEPT,
         )
         if number is not None and not await self._claim(user_id, number):
-            log.warning("a user's number has been given to another", user=user_id, number=number)
+            log.warning("a user's number has been given to another", user_id=user_id, number=number)
         user.closed.clear()
 
     async def _renew(self) -> None:

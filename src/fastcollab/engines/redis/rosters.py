@@ -136,9 +136,9 @@ class RedisRosters:
         try:
             await self._servers.run(_SHOW, [nodes, presence], str(self._incarnation), *pairs)
         except ServiceUnavailable as error:
-            log.debug("presence was not kept", room=room_id, error=error.message)
+            log.debug("presence was not kept", room_id=room_id, error=error.message)
         except Exception:
-            log.exception("presence could not be kept", room=room_id)
+            log.exception("presence could not be kept", room_id=room_id)
 
     def _settled_in(self, room_id: str, kept_for: int) -> float:
         """Of a roster that was read; the server says for how long (ms) it has not been emptied."""
