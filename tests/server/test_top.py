@@ -19,11 +19,10 @@ import pytest
 from rich.console import Console
 from tests.server.admin_client import KEY, WITH_API
 from tests.server.clients import Clients
-from tests.server.conftest import SECRET, StartGateway
+from tests.server.conftest import StartGateway
 from tests.server.gateway_process import environment
 
 from fastcollab import Gateway
-from fastcollab.bench.load import LoadOptions, run_load
 from fastcollab.top.source import Unanswered
 from fastcollab.top.watch import print_once
 
@@ -42,31 +41,43 @@ async def printed(*urls: str, width: int = 80, key: str = KEY) -> str:
     return capture.get()
 
 
+def rooms_of(text: str) -> list[tuple[float, float]]:
+    """How many cursors move in the three rooms under load, and how many positions are sent; 0 where there is none."""
+    lines = [re.search(rf"^load-{number} .* 4 +4 +(\d+) +([\d.]+k?) ", text, re.MULTILINE) for number in range(3)]
+    return [
+        (float(line[1]), float(line[2].replace("k", "")) * (1000 if "k" in line[2] else 1)) if line else (0.0, 0.0)
+        for line in lines
+    ]
+
+
 @needs_linux
 async def test_it_shows_what_goes_on_under_load(start_gateway: StartGateway, clients: Clients) -> None:
     gateway = await start_gateway(WITH_API)
     writer = await clients.enter(gateway, "writer", "written", claims={"name": "\x1b[31mred"})
-    options = LoadOptions(rooms=3, members=4, hz=30, seconds=1.5, warmup=0.2, urls=[gateway.url], secret=SECRET)
-    load = asyncio.create_task(asyncio.to_thread(run_load, options))
-    for version in range(10):
-        await writer.operate(["a"], version)
-        await asyncio.sleep(0.1)
-    for width in (80, 200):
-        text = await printed(url_of(gateway), width=width)
-        assert all(line.isprintable() and len(line) <= width for line in text.splitlines())
-        assert "1 node · 13 connections · 13 users · 4 rooms" in text
-        assert "● ready" in text
-        for number in range(3):
-            [line] = re.findall(rf"^load-{number} .*$", text, re.MULTILINE)
-            people, connections, moves, cursors = line.removesuffix(" json1").replace("text", "").split()[1:5]
-            assert (people, connections) == ("4", "4")
-            assert float(moves) > 40
-            assert cursors not in ("0", moves)
-        assert re.search(r"^written .*\b1\b", text, re.MULTILINE)
-        assert "fanout" in text
-        assert "store.append" in text
-    report = await load
-    assert report.sound, report.as_json()
+    load = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fastcollab", "load", "--url", gateway.url),
+        *("--rooms", "3", "--members", "4", "--hz", "30", "--seconds", "60"),
+        env=environment(),
+    )
+    try:
+        async with asyncio.timeout(30):
+            while not all(moves > 40 for moves, _ in rooms_of(await printed(url_of(gateway)))):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        for version in range(10):
+            await writer.operate(["a"], version)
+        for width in (80, 200):
+            text = await printed(url_of(gateway), width=width)
+            assert all(line.isprintable() and len(line) <= width for line in text.splitlines())
+            assert "1 node · 13 connections · 13 users · 4 rooms" in text
+            assert "● ready" in text
+            # Each member is sent where the three others are.
+            assert [sent / moves for moves, sent in rooms_of(text)] == [pytest.approx(3, rel=0.2)] * 3
+            assert re.search(r"^written .* 1\b", text, re.MULTILINE)
+            assert "fanout" in text
+            assert "store.append" in text
+    finally:
+        load.terminate()
+        await load.wait()
 
 
 async def test_several_gateways_in_one_picture(start_gateway: StartGateway, clients: Clients) -> None:
