@@ -109,7 +109,7 @@ fuzz: setup  ## each fuzz target for a minute, on extensions with sanitizers
 SANITIZED := build/sanitize
 SANITIZED_TESTS := tests/unit/test_binary.py tests/unit/test_bundle.py tests/unit/test_json_depth.py tests/unit/ot tests/unit/server tests/property \
 	tests/server/test_fanout.py tests/server/test_cork.py tests/server/test_gateway.py tests/server/test_heartbeat.py \
-	tests/server/test_compression.py tests/server/test_compressed_sending.py \
+	tests/server/test_compression.py tests/server/test_compressed_sending.py tests/server/test_throttle.py \
 	$(wildcard tests/server/test_hostile_*.py)
 sanitize: export FASTCOLLAB_SANITIZE := address,undefined
 sanitize:  ## tests of what is compiled, with checks of every memory access and of undefined behaviour
@@ -159,6 +159,7 @@ bench: setup browser sdk  ## the figures in the README, measured anew
 	$(BIN)/python -m benchmarks.documents
 	$(BIN)/python -m benchmarks.cluster
 	$(BIN)/python -m benchmarks.sizing
+	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.browser
 	$(BIN)/fastcollab load --idle 5000
 

@@ -6,6 +6,9 @@ Environment variables, for developers:
     builds with these compiler sanitizers, at -O1 with frame pointers.
 ``FASTCOLLAB_NATIVE=1``
     builds for this machine's processor only.
+``FASTCOLLAB_SWITCHED=1``
+    builds so that what is counted of cursors for metrics can be switched off, to see what it costs
+    (``benchmarks/metrics.py``).
 """
 
 import os
@@ -25,6 +28,8 @@ if sanitizers := os.environ.get("FASTCOLLAB_SANITIZE"):
     link_args = [f"-fsanitize={sanitizers}"]
 elif os.environ.get("FASTCOLLAB_NATIVE"):
     compile_args.append("-march=native")
+if os.environ.get("FASTCOLLAB_SWITCHED"):
+    compile_args.append("-DFASTCOLLAB_SWITCHED")
 
 
 def extension(path: Path) -> Extension:

@@ -134,6 +134,15 @@ def run_load(options: LoadOptions, while_measured: AbstractContextManager[object
 
     `while_measured` is entered when the measured time begins, and left when it ends.
     """
+    with connected_fleet(options) as (fleet, pids):
+        return _measure(fleet, pids, options, while_measured or nullcontext())
+
+
+@contextmanager
+def connected_fleet(options: LoadOptions) -> Iterator[tuple[Fleet, Sequence[int]]]:
+    """A fleet whose members are in their rooms, and the processes of the servers that they are connected to, as far as
+    these are known. It is to be driven within. LoadError as in `run_load`.
+    """
     count = options.rooms * options.members
     raise_file_limit(count + 256)
     cores = Cores.available()
@@ -151,7 +160,7 @@ def run_load(options: LoadOptions, while_measured: AbstractContextManager[object
         cleanup.enter_context(pinned(cores.generator))
         for node, server in enumerate(servers):
             _connect(fleet, server, [index for index in range(count) if fleet.node_of(index) == node], options, cleanup)
-        return _measure(fleet, pids, options, while_measured or nullcontext())
+        yield fleet, pids
 
 
 def _connect(fleet: Fleet, server: Server, members: Sequence[int], options: LoadOptions, cleanup: ExitStack) -> None:

@@ -149,9 +149,12 @@ class Server:
 
 
 @contextmanager
-def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Server]:
+def gateway(
+    config: ConfigSections, *, core: int | None = None, python: Sequence[str] = (sys.executable,)
+) -> Iterator[Server]:
     """A gateway of its own on a free port, with a secret of its own, documents in memory, and `config` instead or
-    besides. Settings in the environment, which may be there for `load` itself, are not for it.
+    besides. Settings in the environment, which may be there for `load` itself, are not for it. `python` is the command
+    of the interpreter that runs it.
     """
     secret = str(config.get("auth", {}).get("secret", secrets.token_hex(32)))
     own: ConfigSections = {
@@ -169,7 +172,7 @@ def gateway(config: ConfigSections, *, core: int | None = None) -> Iterator[Serv
         path = Path(folder) / "gateway.toml"
         path.touch(mode=0o600)
         path.write_text("\n".join(lines) + "\n")
-        command = [sys.executable, "-m", "fastcollab", "serve", "--config", str(path)]
+        command = [*python, "-m", "fastcollab", "serve", "--config", str(path)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FASTCOLLAB_")}
         with server_process(command, core=core, environment=environment) as (pid, line):
             yield Server.at(line.split()[-1], pid, secret)

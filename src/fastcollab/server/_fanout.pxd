@@ -68,14 +68,14 @@ cdef class Channel(Task):
         int64_t update_interval, next_update
         Outlet outlet                # to other nodes; None: there are none
         readonly bint closed
-        Pace moves                   # of cursors here, at whichever node, as often as they are flushed
-        Pace deliveries              # of those to members
+        Pace pace                    # of cursors here, at whichever node, as often as they are flushed, and to members
 
-    cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1
+    cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size,
+                     int64_t now) except -1
     cdef int list_changes(self) except -1
     cdef int tell_changes(self, int64_t now) except -1
     cdef int flush(self, RecordBatch batch, int64_t now) except -1
-    cdef void measure(self, RecordBatch batch, int64_t began, int64_t ended) noexcept
+    cdef void measure(self, RecordBatch batch, int64_t began, int64_t ended, int64_t delivered) noexcept
     cdef Stream stream(self, RecordBatch batch)
     cdef int send_to(self, Member member, RecordBatch batch, Stream sent) except -1
     cdef bytes packed_for(self, Member member, RecordBatch batch)

@@ -29,7 +29,7 @@ from picows.picows cimport WSMsgType
 from .._binary cimport BATCHED as BATCHED_FRAME
 from .._binary cimport BATCH_HEADER_SIZE, RECORD_SIZE, RecordBatch, RecordSlot, store_u16, store_u32, write_plain
 from ._deflate cimport Codec
-from ._meter cimport Meter, Stream, count, rate
+from ._meter cimport COUNTED, Meter, Stream, count, rate
 from ._outbox cimport Outbox, framed
 from ._pump cimport Pump, Task, monotonic_ns
 
@@ -238,13 +238,14 @@ cdef class Channel(Task):
 
     # --- when ---
 
-    cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size) except -1:
-        """Takes a frame that has been checked, and returns when it is due (ns), for `expect`."""
+    cdef int64_t put(self, Member member, bint is_cursor, const unsigned char* frame, Py_ssize_t size,
+                     int64_t now) except -1:
+        """Takes a frame that has been checked and came at `now`, and returns when it is due (ns), for `expect`."""
         cdef int64_t due
         if is_cursor:
-            due = self.cursors.put(member.cursor, frame, size, monotonic_ns())
+            due = self.cursors.put(member.cursor, frame, size, now)
         else:
-            due = self.selections.put(member.selection, frame, size, monotonic_ns())
+            due = self.selections.put(member.selection, frame, size, now)
             if self.outlet is not None:
                 member.selection.version = self.room.document.version
         if self.outlet is not None:
@@ -284,11 +285,10 @@ cdef class Channel(Task):
         cdef Member member
         cdef bint plain_framed = False
         cdef int64_t interval
-        cdef int64_t began = monotonic_ns()
+        cdef int64_t began = monotonic_ns() if COUNTED else now
         cdef int64_t ended
         cdef Stream sent = self.stream(batch)
-        cdef int64_t before = sent.messages
-        cdef int64_t delivered = sent.records
+        cdef int64_t before = sent.records
         if batch.count and len(self.members) > self.json_members:
             self.packs = self.thrift.tries()
             self.packed.clear()
@@ -312,24 +312,24 @@ cdef class Channel(Task):
                     )
         interval = self.pacer.interval(len(self.members)) if batch is self.cursors else 0
         ended = monotonic_ns()
-        if sent.messages != before:
-            self.measure(batch, began, ended)
-        if batch is self.cursors and batch.count:
-            count(&self.moves, now, batch.count)
-            count(&self.deliveries, now, sent.records - delivered)
+        if COUNTED:
+            self.measure(batch, began, ended, sent.records - before)
         batch.end_flush(due, now, interval)
         self.pacer.account(now, ended)
         if self.outlet is not None:
             self.outlet.wake()
         return 0
 
-    cdef void measure(self, RecordBatch batch, int64_t began, int64_t ended) noexcept:
-        """Counts a flush that somebody was sent."""
+    cdef void measure(self, RecordBatch batch, int64_t began, int64_t ended, int64_t delivered) noexcept:
+        """Counts a flush, by which so many records were sent."""
         cdef Meter meter = self.pump.meter
-        meter.flush_records.add(batch.count)
-        meter.flush_seconds.add((ended - began) / 1e9)
-        if batch.since:
-            meter.fanout_seconds.add((ended - batch.since) / 1e9)
+        if delivered:
+            meter.flush_records.add(batch.count)
+            meter.flush_seconds.add((ended - began) / 1e9)
+            if batch.since:
+                meter.fanout_seconds.add((ended - batch.since) / 1e9)
+        if batch.count and batch is self.cursors:
+            count(&self.pace, ended, batch.count, delivered)
 
     cdef Stream stream(self, RecordBatch batch):
         """Where it is counted what is sent of the batch."""
@@ -362,9 +362,7 @@ cdef class Channel(Task):
         else:
             frame = batch.batched_frame(&size)
             member.outbox.send_frame(<char*> frame, size)
-        sent.messages += records if member._mode == PLAIN else 1
-        sent.bytes += size
-        sent.records += records
+        sent.add(records if member._mode == PLAIN else 1, size, records)
         return 0
 
     cdef bytes packed_for(self, Member member, RecordBatch batch):
@@ -393,7 +391,7 @@ cdef class Channel(Task):
         """How many cursors moved per second, and how many of their positions were sent to members in frames, over about
         the last ten seconds; `now` in ns.
         """
-        return rate(&self.moves, now), rate(&self.deliveries, now)
+        return rate(&self.pace, self.pace.moved, now), rate(&self.pace, self.pace.delivered, now)
 
     def catch_up(self, Member member not None) -> None:
         """Sends what a member has missed while it was not writable: the newest record of each user, once.
@@ -435,14 +433,11 @@ cdef class Channel(Task):
             for slot in slots:
                 data += slot.record[:RECORD_SIZE]
             member.outbox.send_binary(bytes(data))
-            sent.messages += 1
-            sent.bytes += len(data)
+            sent.add(1, len(data), len(slots))
         else:
             for slot in slots:
                 size = write_plain(frame, batch.kind, slot)
                 data += frame[:size]
             member.outbox.send_raw(data, len(data), len(slots))
-            sent.messages += len(slots)
-            sent.bytes += len(data) - len(slots) * PLAIN_HEADER_SIZE
-        sent.records += len(slots)
+            sent.add(len(slots), len(data) - len(slots) * PLAIN_HEADER_SIZE, len(slots))
         return 0

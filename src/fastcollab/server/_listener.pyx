@@ -33,7 +33,7 @@ from picows.picows cimport WSCloseCode, WSCloseInfo, WSFrame, WSMsgType, WSTrans
 
 from .._binary cimport CURSOR, FRAME_GOOD, FRAME_SIZE_VIEWPORT, FrameFault, check_frame, load_f32, load_u16
 from ._deflate cimport Codec
-from ._meter cimport Amount, Stream, take_rates
+from ._meter cimport COUNTED, Amount, take_rates
 from ._outbox cimport Outbox, Text
 from ._pump cimport Pump, monotonic_ns
 from ._throttle cimport Throttle
@@ -212,7 +212,7 @@ cdef class Connection(WSListener):
     cdef void heard(self, WSFrame frame) noexcept:
         """Takes note of a sign of life."""
         self.probed = False
-        if frame.msg_type < WSMsgType.CLOSE:
+        if COUNTED and frame.msg_type < WSMsgType.CLOSE:
             self.received_messages += frame.fin
             self.received_bytes += frame.payload_size + (
                 6 if frame.payload_size < 126 else 8 if frame.payload_size < 65536 else 14)
@@ -240,7 +240,6 @@ cdef class Connection(WSListener):
     cdef int receive_record(self, const uint8_t* data, Py_ssize_t size) except -1:
         cdef FrameFault fault
         cdef bint is_cursor
-        cdef Stream received
         cdef int64_t due
         if size > self.max_message:
             self.handler.too_long(self, size)
@@ -251,9 +250,7 @@ cdef class Connection(WSListener):
             self.handler.refused_frame(self, <int> fault, size)
             return 0
         is_cursor = load_u16(data) == CURSOR
-        received = self.pump.meter.cursors_received if is_cursor else self.pump.meter.selections_received
-        received.messages += 1
-        received.bytes += size
+        (self.pump.meter.cursors_received if is_cursor else self.pump.meter.selections_received).add(1, size, 1)
         if self.active is None:
             self.handler.no_active_room(self)
             return 0
@@ -264,7 +261,7 @@ cdef class Connection(WSListener):
         if not is_cursor and not self.handler.selected(self, <int> load_f32(data + 6), <int> load_f32(data + 10)):
             return 0
         self.pump.cursors += 1
-        due = self.active.channel.put(self.active, is_cursor, data, size)
+        due = self.active.channel.put(self.active, is_cursor, data, size, self.last_heard)
         self.pump.schedule(self.active.channel, due)
         return 0
 

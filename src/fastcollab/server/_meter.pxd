@@ -1,6 +1,20 @@
 from libc.stdint cimport int64_t
 
 
+# True, and no more than that to the compiler; only a build that is to show what counting costs can do without it
+# (FASTCOLLAB_SWITCHED in setup.py).
+cdef extern from *:
+    """
+    #ifdef FASTCOLLAB_SWITCHED
+    extern volatile int fastcollab_counted;  /* benchmarks/peers/counting_switch.c */
+    #define FASTCOLLAB_COUNTED fastcollab_counted
+    #else
+    #define FASTCOLLAB_COUNTED 1
+    #endif
+    """
+    const bint COUNTED "FASTCOLLAB_COUNTED"
+
+
 cdef enum:
     MOST_BOUNDS = 16
 
@@ -20,6 +34,12 @@ cdef class Stream:
         readonly int64_t messages
         readonly int64_t bytes            # of their payloads, before compression
         readonly int64_t records          # in them
+
+    cdef inline void add(self, Py_ssize_t messages, Py_ssize_t size, Py_ssize_t records) noexcept:
+        if COUNTED:
+            self.messages += messages
+            self.bytes += size
+            self.records += records
 
 
 cdef class Meter:
@@ -51,8 +71,8 @@ cdef void take_rates(Rates* rates, int64_t now, Amount amount) noexcept
 cdef struct Pace:
     int64_t since                         # when the first was counted, ns
     int64_t at                            # when the newest was, ns
-    double level                          # what is left of all of them
+    double moved, delivered               # what is left of all of them
 
 
-cdef void count(Pace* pace, int64_t now, Py_ssize_t added) noexcept
-cdef double rate(const Pace* pace, int64_t now) noexcept
+cdef void count(Pace* pace, int64_t now, Py_ssize_t moved, int64_t delivered) noexcept
+cdef double rate(const Pace* pace, double level, int64_t now) noexcept

@@ -153,16 +153,19 @@ cdef inline void approach(float* average, double weight, double newest) noexcept
     average[0] += <float> (weight * (newest - average[0]))
 
 
-cdef void count(Pace* pace, int64_t now, Py_ssize_t added) noexcept:
-    """Counts so many events, at `now` (ns)."""
+cdef void count(Pace* pace, int64_t now, Py_ssize_t moved, int64_t delivered) noexcept:
+    """Counts what has moved and was delivered, at `now` (ns)."""
+    cdef double left
     if not pace.since:
         pace.since = pace.at = now
-    pace.level = pace.level * exp((pace.at - now) / (1e9 * WINDOW)) + added
+    left = exp((pace.at - now) / (1e9 * WINDOW))
+    pace.moved = pace.moved * left + moved
+    pace.delivered = pace.delivered * left + delivered
     pace.at = now
 
 
-cdef double rate(const Pace* pace, int64_t now) noexcept:
-    """How many events there are per second, over about the last ten."""
+cdef double rate(const Pace* pace, double level, int64_t now) noexcept:
+    """How many there are per second, over about the last ten, of those of which `level` is left."""
     cdef double age = max(1.0, (now - pace.since) / 1e9)
     # What is left of one event per second that has gone on for `age` seconds.
-    return pace.level * exp((pace.at - now) / (1e9 * WINDOW)) / (-WINDOW * expm1(-age / WINDOW))
+    return level * exp((pace.at - now) / (1e9 * WINDOW)) / (-WINDOW * expm1(-age / WINDOW))

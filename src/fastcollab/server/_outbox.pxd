@@ -2,6 +2,7 @@ from libc.stdint cimport int64_t
 from picows.picows cimport WSMsgType, WSTransport
 
 from ._deflate cimport Codec
+from ._meter cimport COUNTED
 
 
 cdef class Cork:
@@ -46,6 +47,11 @@ cdef class Outbox:
         readonly int64_t sent_messages
         readonly int64_t skipped     # positions of others that were passed over, since it was not writable
         readonly int64_t sent_bytes  # as they went into the socket or wait before it, but for control frames
+
+    cdef inline void count(self, Py_ssize_t messages, Py_ssize_t size) noexcept:
+        if COUNTED:
+            self.sent_messages += messages
+            self.sent_bytes += size
 
     cdef inline bint is_open(self) noexcept:
         return (self.transport is not None and not self.transport.is_close_frame_sent

@@ -294,8 +294,7 @@ cdef class Outbox:
     cdef int send_frame(self, char* payload, Py_ssize_t size) except -1:
         """Sends one binary message; the WebSocket header is written to the HEADROOM bytes in front of `payload`."""
         self.flush()
-        self.sent_messages += 1
-        self.sent_bytes += size + (2 if size < 126 else 4 if size < 65536 else 10)
+        self.count(1, size + (2 if size < 126 else 4 if size < 65536 else 10))
         self.transport.send_reuse_external_buffer(WSMsgType.BINARY, payload, size)
         return 0
 
@@ -304,8 +303,7 @@ cdef class Outbox:
         open.
         """
         self.flush()
-        self.sent_messages += messages
-        self.sent_bytes += size
+        self.count(messages, size)
         self.transport._fast_write(data, size)
         return 0
 

@@ -406,8 +406,7 @@ cdef class Relay(Task):
         lane.beaten = True
         lane.settled = False
         bundle = self.writer.finish()
-        self.pump.meter.bundles_sent.messages += 1
-        self.pump.meter.bundles_sent.bytes += PyBytes_GET_SIZE(bundle)
+        self.pump.meter.bundles_sent.add(1, PyBytes_GET_SIZE(bundle), 0)
         bundles.append((lane.channel, bundle))
         return 0
 
@@ -452,8 +451,7 @@ cdef class Relay(Task):
             except Exception:
                 log.exception("a bundle that came back could not be taken")
             return
-        self.pump.meter.bundles_received.messages += 1
-        self.pump.meter.bundles_received.bytes += size
+        self.pump.meter.bundles_received.add(1, size, 0)
         node = <bytes> header.node[:NODE_SIZE]
         if not self.account(lane, node, header.number):
             return
