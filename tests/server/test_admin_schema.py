@@ -60,5 +60,4 @@ async def test_the_api_of_workers_is_as_it_is_described(clients: Clients, tmp_pa
         await clients.raw(place.gateway, "ada", "0")
         # Keys are asked for by the same code.
         options = ["--exclude-checks", "ignored_auth,missing_required_header"]
-        # Each request is one to every worker, so that by itself it is asked less.
-        await holds(place.operations_url, tmp_path, *options, *(("--phases", "fuzzing") if EXAMPLES <= 3 else ()))
+        await holds(place.operations_url, tmp_path, *options)
