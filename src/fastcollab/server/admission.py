@@ -17,11 +17,12 @@ from fastcollab import messages
 from fastcollab.core.departures import Departures
 from fastcollab.core.limit_guard import LimitGuard
 from fastcollab.core.permissions import Permission
+from fastcollab.core.room import Room
 from fastcollab.core.session import Identity, Session, TokenMessage
 from fastcollab.errors import CloseCode, ConnectionLimit, InternalError, NotAuthenticated, ProtocolError, RateLimited
 from fastcollab.logs import get_logger
 from fastcollab.messages import LimitsInForce
-from fastcollab.ports import LogMoved
+from fastcollab.ports import Grant, LogMoved
 from fastcollab.server._listener import Connection
 from fastcollab.server.access import Access
 from fastcollab.server.auth import TokenVerifier
@@ -166,31 +167,33 @@ class Admission:
         grant.permission.require(Permission.READ, "joining the room")
         document_type = request.document_type or dispatcher.default_document_type
         check_document_type(document_type, "payload.documentType")
-        room = None
         await self._count_room(session, request.room_id)
         try:
-            while room is None or not dispatcher.rooms.is_live(room):  # deserted and forgotten meanwhile
-                room = await dispatcher.rooms.open(request.room_id, document_type)
-                # The state that it gets must say of each operation that it has sent whether it is in there.
-                await dispatcher.committer.answered(room, session)
-                if request.last_sync_version is not None and request.epoch == room.document.epoch:
-                    await dispatcher.committer.reach(room, request.last_sync_version)
-                    with contextlib.suppress(LogMoved):  # which shows as soon as something is committed
-                        await dispatcher.documents.recall(room.id, room.document, request.last_sync_version)
+            async with dispatcher.rooms.hold(request.room_id, document_type) as room:
+                await self._enter(session, room, grant, message)
+        finally:
+            # If nobody entered, nobody will leave either.
+            if request.room_id not in session.rooms:
+                await dispatcher.registry.leave(session.identity.user_id, session.connection_id, request.room_id)
+
+    async def _enter(self, session: Session, room: Room, grant: Grant, message: messages.JoinRoom) -> None:
+        dispatcher = self._dispatcher
+        request = message.payload
+        try:
+            # The state that it gets must say of each operation that it has sent whether it is in there.
+            await dispatcher.committer.answered(room, session)
+            if request.last_sync_version is not None and request.epoch == room.document.epoch:
+                await dispatcher.committer.reach(room, request.last_sync_version)
+                with contextlib.suppress(LogMoved):  # which shows as soon as something is committed
+                    await dispatcher.documents.recall(room.id, room.document, request.last_sync_version)
             if dispatcher.cluster is not None:
-                most = room.limit(grant.max_participants)
-                await dispatcher.cluster.enter(room, session.identity.person, most)
+                await dispatcher.cluster.enter(room, session.identity.person, room.limit(grant.max_participants))
             if not session.over:
                 effects = room.enter(session, grant.permission, request, instant(), grant.max_participants)
                 dispatcher.carry_out(session.answered(message, effects))
         finally:
-            # If nobody entered, nobody will leave either.
-            if room is not None:
-                if dispatcher.cluster is not None and session not in room.members:
-                    dispatcher.cluster.settle(room, session.identity.user_id)
-                dispatcher.rooms.retire(room)
-            if request.room_id not in session.rooms:
-                await dispatcher.registry.leave(session.identity.user_id, session.connection_id, request.room_id)
+            if dispatcher.cluster is not None and session not in room.members:
+                dispatcher.cluster.settle(room, session.identity.user_id)
 
     async def _count_room(self, session: Session, room_id: str) -> None:
         """Counts a room among those of the session's user (R3)."""

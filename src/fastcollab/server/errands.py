@@ -99,15 +99,9 @@ class Errands:
             check_document_type(document_type, "documentType")
         elif rooms.get(room_id) is None and (await self._dispatcher.documents.store.load(room_id)) is None:
             raise RoomNotFound(f"there is no room {room_id!r}", roomId=room_id)
-        room = None
-        try:
-            while room is None or not rooms.is_live(room):  # it may be deserted and forgotten meanwhile
-                room = await rooms.open(room_id, document_type or self._dispatcher.default_document_type)
+        async with rooms.hold(room_id, document_type or self._dispatcher.default_document_type) as room:
             room.check_document_type(document_type)
             yield room
-        finally:
-            if room is not None:
-                rooms.retire(room)
 
     async def _commit(self, room: Room, submission: Submission) -> int:
         if self._dispatcher.draining:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakValueDictionary
@@ -28,6 +29,7 @@ class _Live:
     channel: Channel
     timer: asyncio.TimerHandle | None = None
     due: int = 0
+    holders: int = 0
 
 
 class Rooms:
@@ -78,7 +80,7 @@ class Rooms:
 
     async def open(self, room_id: str, document_type: str) -> Room:
         """The room, which is live from now on, until :meth:`retire` finds it deserted. Who does not enter it at once
-        must have it retired.
+        holds it.
         """
         while (live := self._live.get(room_id)) is None:
             if (opening := self._opening.get(room_id)) is None:
@@ -86,6 +88,18 @@ class Rooms:
             else:
                 await asyncio.shield(opening)
         return live.room
+
+    @asynccontextmanager
+    async def hold(self, room_id: str, document_type: str) -> AsyncIterator[Room]:
+        """The room, which is live inside, whoever leaves it meanwhile."""
+        room = await self.open(room_id, document_type)
+        live = self._live[room_id]
+        live.holders += 1
+        try:
+            yield room
+        finally:
+            live.holders -= 1
+            self.retire(room)
 
     async def _open(self, room_id: str, document_type: str) -> None:
         """Opens the room for all who wait for it. What goes wrong is told to them all: were each to try again, one
@@ -116,10 +130,6 @@ class Rooms:
             del self._opening[room_id]
             if not opening.done():
                 opening.set_result(None)
-
-    def is_live(self, room: Room) -> bool:
-        live = self._live.get(room.id)
-        return live is not None and live.room is room
 
     def __iter__(self) -> Iterator[str]:
         """The ids of the rooms that are live."""
@@ -159,9 +169,10 @@ class Rooms:
         live.timer = asyncio.get_running_loop().call_later(delay, self._tick, live)
 
     def retire(self, room: Room) -> None:
-        """Forgets the room if it is deserted; its document stays where documents live."""
-        if self.is_live(room) and room.deserted:
-            self._close(self._live[room.id])
+        """Forgets the room if it is deserted, and nobody holds it; its document stays where documents live."""
+        live = self._live.get(room.id)
+        if live is not None and live.room is room and room.deserted and not live.holders:
+            self._close(live)
             self._run(self._put_away(room))
 
     async def close(self) -> None:
