@@ -585,7 +585,7 @@ async def test_a_refusal_for_good_is_undone_and_the_rest_is_sent(peer: Peer, roo
     await peer.acknowledge(following, version=6)
     assert await second == 6
     assert room.text == "oh, hello"
-    assert (await anext(changes)).value == ([9, {"d": " world"}], None, 5)
+    assert (await anext(changes)).value == ([9, {"d": " world"}], None, 5, None)
     assert (await anext(changes)).value.operations == ([5, " world"],)
 
 
