@@ -324,10 +324,7 @@ cdef class Channel(Task):
         """Counts a flush, by which so many records were sent."""
         cdef Meter meter = self.pump.meter
         if delivered:
-            meter.flush_records.add(batch.count)
-            meter.flush_seconds.add((ended - began) / 1e9)
-            if batch.since:
-                meter.fanout_seconds.add((ended - batch.since) / 1e9)
+            meter.flushed(batch.count, (ended - began) / 1e9, (ended - batch.since) / 1e9 if batch.since else -1.0)
         if batch.count and batch is self.cursors:
             count(&self.pace, ended, batch.count, delivered)
 

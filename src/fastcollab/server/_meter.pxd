@@ -17,6 +17,12 @@ cdef extern from *:
 
 cdef enum:
     MOST_BOUNDS = 16
+    UNTOLD = 64                           # flushes that wait to be counted
+
+
+cdef struct FlushSeen:
+    double records, seconds
+    double delay                          # of its oldest record, in seconds; negative: of none
 
 
 cdef class Histogram:
@@ -50,7 +56,19 @@ cdef class Meter:
         readonly int64_t gaps             # after which bundles of another node were missing
         readonly int64_t throttled        # pauses in which a connection was not read
         readonly int64_t received_bytes, sent_bytes   # of connections that have ended, as they came and went
-        readonly Histogram flush_records, flush_seconds, fanout_seconds, bus_seconds, ping_seconds
+        readonly Histogram bus_seconds, ping_seconds
+        Histogram of_records, of_seconds, of_delays
+        FlushSeen flushes[UNTOLD]
+        int untold
+
+    cdef inline void flushed(self, double records, double seconds, double delay) noexcept:
+        cdef FlushSeen* flush = &self.flushes[self.untold]
+        flush.records, flush.seconds, flush.delay = records, seconds, delay
+        self.untold += 1
+        if self.untold == UNTOLD:
+            self.settle()
+
+    cdef void settle(self) noexcept
 
 
 cdef struct Amount:
@@ -70,7 +88,7 @@ cdef void take_rates(Rates* rates, int64_t now, Amount amount) noexcept
 
 cdef struct Pace:
     int64_t since                         # when the first was counted, ns
-    int64_t at                            # when the newest was, ns
+    int64_t at                            # up to when it has faded, ns
     double moved, delivered               # what is left of all of them
 
 

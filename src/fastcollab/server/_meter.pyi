@@ -34,8 +34,11 @@ class Meter:
     throttled: int
     received_bytes: int
     sent_bytes: int
-    flush_records: Histogram
-    flush_seconds: Histogram
-    fanout_seconds: Histogram
     bus_seconds: Histogram
     ping_seconds: Histogram
+    @property
+    def flush_records(self) -> Histogram: ...
+    @property
+    def flush_seconds(self) -> Histogram: ...
+    @property
+    def fanout_seconds(self) -> Histogram: ...

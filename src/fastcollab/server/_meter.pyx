@@ -6,6 +6,9 @@ gateway, which its pump has for all that read and send by it.
 
 What happens seldom is counted in Python (:mod:`fastcollab.server.tallies`); its histograms are of this kind, too.
 
+Flushes are noted one after the other, and counted when there are many of them or somebody asks: a small room wakes the
+gateway for one flush, whose histograms would have to be fetched from memory each time.
+
 The *rates* of a connection are moving averages: every time that they are taken, what was since the last time counts for
 the more, the longer that was. So a connection needs no memory of its past, and one that is idle costs a comparison.
 
@@ -27,6 +30,8 @@ SIZES = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 # Over which time (s) rates are averaged: as in the client, messages and bytes over a shorter one than errors.
 cdef double WINDOW = 10
 cdef double ERROR_WINDOW = 60
+# For how long (ns) what a room moves is added up before it fades: a hundredth of the window.
+cdef int64_t PACE_STEP = 100_000_000
 
 
 cdef class Histogram:
@@ -117,11 +122,39 @@ cdef class Meter:
         self.cursors_received, self.selections_received = Stream(), Stream()
         self.cursors_sent, self.selections_sent = Stream(), Stream()
         self.bundles_received, self.bundles_sent = Stream(), Stream()
-        self.flush_records = Histogram(SIZES)
-        self.flush_seconds = Histogram(TIMES)
-        self.fanout_seconds = Histogram(TIMES)
+        self.of_records = Histogram(SIZES)
+        self.of_seconds = Histogram(TIMES)
+        self.of_delays = Histogram(TIMES)
         self.bus_seconds = Histogram(TIMES)
         self.ping_seconds = Histogram(TIMES)
+
+    @property
+    def flush_records(self) -> Histogram:
+        """How many records flushes had."""
+        self.settle()
+        return self.of_records
+
+    @property
+    def flush_seconds(self) -> Histogram:
+        """How long they took."""
+        self.settle()
+        return self.of_seconds
+
+    @property
+    def fanout_seconds(self) -> Histogram:
+        """How old the oldest record of each was when it had been sent."""
+        self.settle()
+        return self.of_delays
+
+    cdef void settle(self) noexcept:
+        """Counts the flushes that have been noted."""
+        cdef int index
+        for index in range(self.untold):
+            self.of_records.add(self.flushes[index].records)
+            self.of_seconds.add(self.flushes[index].seconds)
+            if self.flushes[index].delay >= 0:
+                self.of_delays.add(self.flushes[index].delay)
+        self.untold = 0
 
 
 cdef void take_rates(Rates* rates, int64_t now, Amount amount) noexcept:
@@ -158,10 +191,13 @@ cdef void count(Pace* pace, int64_t now, Py_ssize_t moved, int64_t delivered) no
     cdef double left
     if not pace.since:
         pace.since = pace.at = now
-    left = exp((pace.at - now) / (1e9 * WINDOW))
-    pace.moved = pace.moved * left + moved
-    pace.delivered = pace.delivered * left + delivered
-    pace.at = now
+    if now - pace.at > PACE_STEP:
+        left = exp((pace.at - now) / (1e9 * WINDOW))
+        pace.moved *= left
+        pace.delivered *= left
+        pace.at = now
+    pace.moved += moved
+    pace.delivered += delivered
 
 
 cdef double rate(const Pace* pace, double level, int64_t now) noexcept:
