@@ -221,6 +221,8 @@ class Worker:
     async def metrics(self) -> Dumped:
         """Its metrics; none, if it does not answer in time. Who asks while it is asked gets the same answer."""
         assert self._process is not None and self._process.stdin is not None, "it has been started"
+        if self._process.stdin.is_closing():
+            return []  # it has died, of which its output tells in a moment
         if self._asked is None:
             self._asked = asyncio.get_running_loop().create_future()
             self._process.stdin.write(b"metrics\n")
