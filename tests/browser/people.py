@@ -166,9 +166,13 @@ class Person:
         box = await self._box(self.see("board"))
         await self.page.mouse.move(box["x"] + x * box["width"], box["y"] + y)
 
+    def cursor_of(self, other: Person) -> Locator:
+        """The other one's cursor, whoever else there may be still."""
+        return self.page.locator(f'[data-testid="cursor"][data-user="{other.user_id}"]')
+
     async def sees_pointer_of(self, other: Person) -> tuple[float, float] | None:
         """Where the other one's cursor is, as `point` has it; None if there is none."""
-        cursor = self.page.locator(f'[data-testid="cursor"][data-user="{other.user_id}"]')
+        cursor = self.cursor_of(other)
         if not await cursor.count():
             return None
         board, box = await self._box(self.see("board")), await self._box(cursor)

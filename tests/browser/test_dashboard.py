@@ -151,12 +151,12 @@ async def test_one_undoes_what_is_ones_own(company: Company) -> None:
 async def test_what_two_did_without_a_network_is_merged(company: Company) -> None:
     ada, ben = await two(company)
     await ada.point(0.5, 300)
-    await ben.see("cursor").wait_for()
+    await ben.cursor_of(ada).wait_for()
     for person in (ada, ben):
         # A note that was never opened cannot be opened without a network.
         await person.widget("plan").locator(".cm-content").wait_for()
         await person.switch_network()
-    await ben.see("cursor").wait_for(state="hidden")
+    await ben.cursor_of(ada).wait_for(state="hidden")
     await ada.write("harvest", "", "Our ")
     await ben.write("harvest", "Harvest", " so far")
     await ada.count("seedlings", 5)
@@ -178,7 +178,7 @@ async def test_what_two_did_without_a_network_is_merged(company: Company) -> Non
     assert "From Ben. " in board["plan"]["value"]
     assert (board["water"]["x"], board["water"]["y"]) == (12, 7)
     await ada.point(0.6, 300)
-    await ben.see("cursor").wait_for()
+    await ben.cursor_of(ada).wait_for()
 
 
 async def test_what_was_done_offline_outlives_the_tab(company: Company) -> None:
